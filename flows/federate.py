@@ -1,0 +1,39 @@
+"""The federation: rounds of local training at every site, and aggregation."""
+
+import asyncio
+from typing import Any
+
+from prefect import flow
+
+from flows.command import command
+from mtmed.config import load
+from tasks import federation, tracking
+from tasks.dispatch import at_site, slots
+from tasks.jobs import Job
+
+
+@flow(name="federate")
+async def federate(params: str = "params.yaml", out: str = "models/federation") -> str:
+    """Train one model with all sites; where the model lies."""
+    config = load(params)
+    free = slots(config)
+    sites = await ask("survey", federation.jobs(config, "surveys"), free)
+    run = federation.open_run(config, sites)
+    tracker = tracking.Tracker(config, run.key, sites, run.exchange)
+    for round in range(run.rounds_done, config.federation.rounds):
+        jobs = federation.round_jobs(run, config, round)
+        updates = await ask("train", jobs, free)
+        record = federation.aggregate_round(run, config, round, updates)
+        federation.close_round(run, config, record, tracker.log_round(record))
+    path = federation.publish(run, config, out)
+    tracker.finish()
+    return str(path)
+
+
+async def ask(work: str, jobs: list[Job], free: asyncio.Semaphore) -> list[dict[str, Any]]:
+    """All sites at the same time, as far as they are free; their answers in the order of the jobs."""
+    return list(await asyncio.gather(*(at_site(work, job, free) for job in jobs)))
+
+
+if __name__ == "__main__":
+    command(federate)

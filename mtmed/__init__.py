@@ -1,0 +1,3 @@
+"""MTMed: multi-task medical image models, trained by many sites that share no image."""
+
+__version__ = "0.1.0"

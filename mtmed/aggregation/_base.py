@@ -1,0 +1,118 @@
+"""What strategies have in common: the interface, who reaches a tensor, and the averaging by counts."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from mtmed.errors import UserError
+from mtmed.types import GlobalModel, SiteUpdate
+
+Weight = Tensor | float
+
+
+class Strategy(ABC):
+    """A named way to aggregate: its options, and one method that says how hard each site pulls."""
+
+    needs_precision: ClassVar[bool] = False
+    shares: ClassVar[bool] = True  # False: every site goes on from its own model, and there is no global one
+
+    @abstractmethod
+    def weights(self, sites: Sequence[SiteUpdate], name: str) -> list[Weight]:
+        """How hard each site pulls at the parameter `name`: not negative, of any scale, for all or by element."""
+
+    def aggregate(self, model: GlobalModel, updates: Sequence[SiteUpdate]) -> GlobalModel:
+        """m + sum_k W_k (theta_k - m) / sum_k W_k; m where all weights are zero. The order does not matter."""
+        sites = ordered(model, updates)
+        mean = {name: _pull(value, sites, name, self.weights(sites, name)) for name, value in model.mean.items()}
+        return GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
+
+    def contributions(self, updates: Sequence[SiteUpdate]) -> dict[str, dict[str, float]]:
+        """{head or "encoder": {site: share}}: the mean share of the pull over the part's parameters."""
+        sites = sorted(updates, key=lambda u: u.site)
+        parts: dict[str, list[list[float]]] = {}
+        for name in sites[0].mean:
+            pulls = [float(torch.as_tensor(w).mean()) for w in self.weights(sites, name)]
+            if sum(pulls) > 0:
+                parts.setdefault(_part(name), []).append([p / sum(pulls) for p in pulls])
+        means = {part: torch.tensor(rows).mean(0).tolist() for part, rows in parts.items()}
+        return {part: {u.site: share for u, share in zip(sites, row, strict=True)} for part, row in means.items()}
+
+
+def ordered(model: GlobalModel, updates: Iterable[SiteUpdate]) -> list[SiteUpdate]:
+    """Updates by site name, so that sums are bit-equal in any order of arrival.
+
+    Raises:
+        UserError: an update of another round or network, or one that is not finite.
+    """
+    out = sorted(updates, key=lambda u: u.site)
+    if not out:
+        raise UserError(f"round {model.round} has no updates: expected at least one site's")
+    for update, before in zip(out, [None, *out[:-1]], strict=True):
+        if before is not None and before.site == update.site:
+            raise UserError(f"site {update.site!r} sent two updates in round {model.round}: expected one")
+        _check(model, update, f"the update of site {update.site!r}")
+    return out
+
+
+def _check(model: GlobalModel, update: SiteUpdate, who: str) -> None:
+    if update.round != model.round:
+        raise UserError(f"{who} is of round {update.round}: expected round {model.round}")
+    if update.mean.keys() != model.mean.keys():
+        odd = sorted(update.mean.keys() ^ model.mean.keys())[0]
+        raise UserError(f"{who} is of another architecture: it differs in {odd!r}; update the site's params")
+    if min(update.examples, *update.labelled.values()) < 0:
+        raise UserError(f"{who} has a negative number of examples")
+    for name, value in update.mean.items():
+        _expect_shape(model, name, value, who)
+        if not torch.isfinite(value).all():
+            raise UserError(f"{who} is not finite in {name!r}: lower its learning rate or leave the site out")
+    for name, value in update.precision.items():
+        _expect_shape(model, name, value, f"the precision in {who}")
+        if not (torch.isfinite(value).all() and (value >= 0).all()):
+            raise UserError(f"{who} has a negative or infinite precision in {name!r}")
+
+
+def _expect_shape(model: GlobalModel, name: str, value: Tensor, who: str) -> None:
+    expected = tuple(model.mean[name].shape) if name in model.mean else None
+    if tuple(value.shape) != expected:
+        raise UserError(
+            f"{who} is of another architecture: {name!r} has shape {tuple(value.shape)}, expected {expected}"
+        )
+
+
+def reach(update: SiteUpdate, name: str) -> float:
+    """The number w_k of the site's labelled examples that reach a parameter.
+
+    All of the site's examples for the shared encoder; those labelled for the head for a head's own parameters.
+    """
+    part = _part(name)
+    return float(update.examples if part == "encoder" else update.labelled.get(part, 0))
+
+
+def _part(name: str) -> str:
+    parts = name.split(".", 2)
+    return parts[1] if parts[0] == "heads" else "encoder"
+
+
+def _pull(mean: Tensor, sites: Sequence[SiteUpdate], name: str, weights: Sequence[Weight]) -> Tensor:
+    start = mean.double()  # in double precision, so that equal updates aggregate to themselves
+    whole, pulled = torch.zeros_like(start), torch.zeros_like(start)
+    for update, weight in zip(sites, weights, strict=True):
+        whole += weight
+        pulled += weight * (update.mean[name].double() - start)
+    return (start + torch.where(whole > 0, pulled / whole, 0.0)).to(mean.dtype)
+
+
+def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:
+    """The sites' precisions summed.
+
+    Replaced, not added to that of the round before: a site reads the same data again every round.
+    """
+    total: dict[str, Tensor] = {}
+    for update in sites:
+        for name, value in update.precision.items():
+            total[name] = total[name] + value.float() if name in total else value.float()
+    return total

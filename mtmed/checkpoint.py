@@ -1,0 +1,164 @@
+"""Model and update files: safetensors with a JSON header; nothing that is loaded can run code."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from mtmed.errors import UserError
+from mtmed.models import multitask
+from mtmed.types import Architecture, GlobalModel, HeadSpec, SiteUpdate
+
+FORMAT = "mtmed/1"
+_PRECISION = "precision."
+
+
+def model_bytes(model: GlobalModel, architecture: Architecture) -> bytes:
+    """A global model as a file that needs nothing else to predict."""
+    header = {
+        "kind": "model",
+        "round": model.round,
+        "lineage": dict(model.lineage),
+        "architecture": asdict(architecture),
+    }
+    return _pack(model.mean, model.precision, header)
+
+
+def read_model(data: bytes, origin: str = "the model") -> tuple[GlobalModel, Architecture]:
+    """The global model and its architecture.
+
+    Raises:
+        UserError: not one of our model files; `origin` names it.
+    """
+    mean, precision, header = _unpack(data, "model", origin)
+    with _expected_header(origin):
+        raw = header["architecture"]
+        heads = tuple(_head(h) for h in raw.pop("heads"))
+        architecture = Architecture(**raw, heads=heads)
+        return GlobalModel(header["round"], mean, precision, header["lineage"]), architecture
+
+
+def read_mean(data: bytes, origin: str = "the file") -> dict[str, Tensor]:
+    """The weights of a model or an update, by name.
+
+    Raises:
+        UserError: not one of our files; `origin` names it.
+    """
+    return _unpack(data, None, origin)[0]
+
+
+def load_network(path: Path) -> tuple[multitask.MultiTask, GlobalModel]:
+    """The network of a model file, ready to predict."""
+    if not path.is_file():
+        raise UserError(f"no model at {path}: expected a .safetensors file that a federation wrote")
+    model, architecture = read_model(path.read_bytes(), str(path))
+    return network(model.mean, architecture), model
+
+
+def network(mean: Mapping[str, Tensor], architecture: Architecture) -> multitask.MultiTask:
+    """The network with these weights.
+
+    Raises:
+        UserError: the weights are of another architecture.
+    """
+    net = multitask.build(architecture)
+    load_weights(net, mean)
+    return net
+
+
+def load_weights(net: multitask.MultiTask, mean: Mapping[str, Tensor]) -> None:
+    """Put weights into a network; integer buffers (counters, indices) stay as they were built.
+
+    Raises:
+        UserError: the weights are of another architecture.
+    """
+    expected = weights(net)
+    odd = sorted(expected.keys() ^ mean.keys())
+    odd += [n for n in sorted(expected.keys() & mean.keys()) if expected[n].shape != mean[n].shape]
+    if odd:
+        raise UserError(
+            f"the weights do not fit the architecture {net.architecture.encoder!r} with heads "
+            f"{', '.join(net.heads)}: they differ in {odd[0]!r} and {len(odd) - 1} more"
+        )
+    net.load_state_dict(dict(mean), strict=False)
+
+
+def weights(net: multitask.MultiTask) -> dict[str, Tensor]:
+    """The network's floating-point state by name: what travels and is averaged."""
+    state = net.state_dict()
+    return {k: v.detach().cpu().clone() for k, v in state.items() if v.is_floating_point()}
+
+
+def update_bytes(update: SiteUpdate) -> bytes:
+    """A site's update as a file; the precision travels as bfloat16, in which zero stays zero."""
+    header = {
+        "kind": "update",
+        "site": update.site,
+        "round": update.round,
+        "labelled": dict(update.labelled),
+        "examples": update.examples,
+        "metrics": dict(update.metrics),
+        "lineage": dict(update.lineage),
+    }
+    short = {name: value.to(torch.bfloat16) for name, value in update.precision.items()}
+    return _pack(update.mean, short, header)
+
+
+def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
+    """A site's update.
+
+    Raises:
+        UserError: not one of our update files; `origin` names it.
+    """
+    mean, precision, header = _unpack(data, "update", origin)
+    with _expected_header(origin):
+        return SiteUpdate(mean=mean, precision=precision, **header)
+
+
+def _pack(mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
+    tensors = dict(mean) | {_PRECISION + name: value for name, value in precision.items()}
+    # one entry, because safetensors writes several in any order, and the same model must give the same bytes
+    metadata = {"mtmed": json.dumps({"format": FORMAT, **header}, sort_keys=True)}
+    return save({name: value.contiguous() for name, value in tensors.items()}, metadata)
+
+
+def _unpack(
+    data: bytes, kind: str | None, origin: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+    try:
+        tensors = load(data)
+        length = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{origin} is not a safetensors file: {error}") from error
+    if "mtmed" not in metadata:
+        raise UserError(f"{origin} is a safetensors file of another kind: expected one that mtmed wrote")
+    with _expected_header(origin):
+        header = json.loads(metadata["mtmed"])
+        written, found = header.pop("format"), header.pop("kind")
+    if written != FORMAT:
+        raise UserError(f"{origin} has format {written!r}, expected {FORMAT!r}: use the mtmed that wrote it")
+    if kind and found != kind:
+        raise UserError(f"{origin} is no {kind}: expected a file that a federation wrote as one")
+    precision = {n.removeprefix(_PRECISION): v for n, v in tensors.items() if n.startswith(_PRECISION)}
+    mean = {name: value for name, value in tensors.items() if not name.startswith(_PRECISION)}
+    return mean, precision, header
+
+
+@contextmanager
+def _expected_header(origin: str) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{origin} has an unexpected header: another version of mtmed wrote it") from error
+
+
+def _head(raw: dict[str, Any]) -> HeadSpec:
+    return HeadSpec(**{**raw, "classes": tuple(raw["classes"]), "modalities": tuple(raw["modalities"])})

@@ -1,0 +1,40 @@
+"""What annotators left behind, as arrays: mask files by pixel value, boxes as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mtmed.data import pixels
+from mtmed.data.quality import BadStudy, check_mask
+from mtmed.types import Array
+
+
+def load_mask(path: Path, values: list[list[int] | None], mapped: Array, shape: tuple[int, int]) -> Array:
+    """[K,H,W] bool of a mask file; a class without values takes all but 0 if it is mapped."""
+    stored = pixels.read_mask(path)
+    check_mask(stored, np.empty(shape))
+    planes = [
+        np.isin(stored, accepted) if accepted is not None else (stored != 0) & used
+        for accepted, used in zip(values, mapped, strict=True)
+    ]
+    return np.stack(planes)
+
+
+def parse_boxes(cell: str) -> list[dict[str, Any]]:
+    """Boxes [{"label", "xywh"}] of a cell; an empty cell has none.
+
+    Raises:
+        BadStudy: the cell is something else.
+    """
+    try:
+        boxes = json.loads(cell or "[]")
+        valid = all(len([float(v) for v in box["xywh"]]) == 4 for box in boxes)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BadStudy(
+            f'boxes not understood: expected [{{"label": ..., "xywh": [x, y, w, h]}}], got {cell[:60]}'
+        ) from error
+    if not valid:
+        raise BadStudy(f"boxes not understood: expected four numbers in xywh, got {cell[:60]}")
+    return list(boxes)

@@ -1,0 +1,16 @@
+"""Errors that a user can mend: one line that names the thing, what was expected and the remedy."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake in the input, the configuration or the environment; commands print it and exit 2."""
+
+
+def unknown(noun: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is none of `known`; it suggests the nearest one."""
+    known = sorted(known)
+    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    return UserError(f"unknown {noun} {name!r}: expected one of {', '.join(known)}{hint}")

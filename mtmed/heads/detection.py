@@ -1,0 +1,198 @@
+"""Detection: FCOS (Tian et al. 2019) from torchvision's parts, on a pyramid of strides 8, 16, 32."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.detection import MeanAveragePrecision
+from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
+from torchvision.ops import batched_nms, generalized_box_iou_loss, sigmoid_focal_loss
+
+from mtmed.heads._base import Decoder as Base
+from mtmed.heads._base import Pyramid
+from mtmed.heads._free_response import recall_at
+from mtmed.types import Array, Boxes, HeadSpec, Metrics, Target
+
+PRIMARY = "map50"
+STRIDES = (8, 16, 32)
+REACH = 3.0  # a level answers for boxes whose farthest side is within REACH strides of the place
+CENTRE = 1.5  # places within CENTRE strides of a box's centre are positive (centre sampling)
+SCORE, OVERLAP, KEEP = 0.05, 0.3, 50
+
+_quiet = Lock()
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Of A places: class logits [B,A,K], distances to the four sides in strides [B,A,4], centredness [B,A].
+
+    `centres [A,2]` in pixels (x, y), `strides [A]` in pixels.
+    """
+
+    logits: Tensor
+    distances: Tensor
+    centredness: Tensor
+    centres: Tensor
+    strides: Tensor
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Predicted and true boxes of one image, of labelled classes only."""
+
+    predicted: Boxes
+    true: Boxes
+
+
+class Decoder(Base):
+    """Anchor-free detection; GroupNorm has one group so that channels can be permuted."""
+
+    def __init__(self, spec: HeadSpec, features: Sequence[int], channels: int) -> None:
+        super().__init__(spec)
+        norm = partial(nn.GroupNorm, 1)
+        self.pyramid = Pyramid(features, channels, STRIDES)
+        self.classifier = FCOSClassificationHead(channels, 1, len(spec.classes), num_convs=2, norm_layer=norm)
+        self.regressor = FCOSRegressionHead(channels, 1, num_convs=2, norm_layer=norm)
+
+    def forward(self, features: Sequence[Tensor], size: int) -> Outputs:
+        levels = self.pyramid(features, size)
+        logits = self.classifier(levels)
+        distances, centredness = self.regressor(levels)
+        centres, strides = _places([level.shape[-1] for level in levels], size, logits.device)
+        return Outputs(logits.float(), distances.float(), centredness.float()[..., 0], centres, strides)
+
+    def losses(self, outputs: Outputs, target: Target, labelled: Tensor) -> Tensor:
+        """Focal loss, generalised IoU loss and centredness, each divided by the image's positive places."""
+        return torch.stack([self._loss(outputs, i, t, k) for i, (t, k) in enumerate(_rows(target, labelled))])
+
+    def likelihoods(self, outputs: Outputs, target: Target, labelled: Tensor) -> Tensor:
+        return self.losses(outputs, target, labelled)
+
+    def _loss(self, outputs: Outputs, index: int, target: Boxes, labelled: Tensor) -> Tensor:
+        target = _known(target, labelled)
+        owner = _assign(outputs.centres, outputs.strides, target.xyxy)
+        positive = owner >= 0
+        logits, known = outputs.logits[index], labelled.to(outputs.logits.dtype)
+        wanted = torch.zeros_like(logits)
+        wanted[positive, target.classes[owner[positive]]] = 1
+        focal = (sigmoid_focal_loss(logits, wanted) * known).sum() / positive.sum().clamp(min=1)
+        if not positive.any():
+            return focal
+        boxes = _decode(outputs, index)[positive]
+        owned = target.xyxy[owner[positive]]
+        box = generalized_box_iou_loss(boxes, owned, reduction="mean")
+        wanted_centre = _centredness(outputs.centres[positive], owned)
+        centre = F.binary_cross_entropy_with_logits(outputs.centredness[index][positive], wanted_centre)
+        return focal + box + centre
+
+    def predict(self, outputs: Outputs) -> list[Boxes]:
+        return [self._predict(outputs, i) for i in range(len(outputs.logits))]
+
+    def _predict(self, outputs: Outputs, index: int) -> Boxes:
+        centredness = outputs.centredness[index].sigmoid()[:, None]
+        scores = (outputs.logits[index].sigmoid() * centredness).sqrt()
+        place, cls = torch.nonzero(scores > SCORE, as_tuple=True)
+        size = float(outputs.centres.max() + outputs.strides.min() / 2)
+        boxes, scores = _decode(outputs, index)[place].clamp(0, size), scores[place, cls]
+        keep = batched_nms(boxes, scores, cls, OVERLAP)[:KEEP]
+        return Boxes(boxes[keep], cls[keep], scores[keep])
+
+    def observe(self, prediction: list[Boxes], target: Target, labelled: Tensor) -> list[Observation]:
+        rows = zip(prediction, _rows(target, labelled), strict=True)
+        return [Observation(_known(p, k), _known(t, k)) for p, (t, k) in rows]
+
+
+def _rows(target: Target, labelled: Tensor) -> list[tuple[Boxes, Tensor]]:
+    boxes = [b for b in target if isinstance(b, Boxes)]
+    return list(zip(boxes, labelled, strict=True))
+
+
+def _known(boxes: Boxes, labelled: Tensor) -> Boxes:
+    """The boxes of labelled classes."""
+    keep = labelled[boxes.classes]
+    return Boxes(boxes.xyxy[keep], boxes.classes[keep], None if boxes.scores is None else boxes.scores[keep])
+
+
+def _places(widths: Sequence[int], size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Centres [A,2] (x, y) and strides [A] of all places, level by level, row by row."""
+    centres, strides = [], []
+    for width in widths:
+        stride = size / width
+        line = (torch.arange(width, device=device) + 0.5) * stride
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        centres.append(torch.stack([x.flatten(), y.flatten()], 1))
+        strides.append(torch.full((width * width,), stride, device=device))
+    return torch.cat(centres), torch.cat(strides)
+
+
+def _sides(centres: Tensor, boxes: Tensor) -> Tensor:
+    """Distances [A,M,4] in pixels from places to the left, top, right and bottom sides of boxes."""
+    x, y = centres[:, None, 0], centres[:, None, 1]
+    x1, y1, x2, y2 = boxes[None].unbind(-1)
+    return torch.stack([x - x1, y - y1, x2 - x, y2 - y], -1)
+
+
+def _assign(centres: Tensor, strides: Tensor, boxes: Tensor) -> Tensor:
+    """The box that each place answers for, [A]: -1 for none, the smallest where several claim it."""
+    if len(boxes) == 0:
+        return torch.full((len(centres),), -1, device=centres.device)
+    sides = _sides(centres, boxes)
+    farthest = sides.amax(-1) / strides[:, None]
+    finest, coarsest = strides == strides.min(), strides == strides.max()
+    reached = (farthest <= REACH) | coarsest[:, None]
+    reached &= (farthest > REACH / 2) | finest[:, None]
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    central = (centres[:, None] - middle[None]).abs().amax(-1) < CENTRE * strides[:, None]
+    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    cost = torch.where((sides.amin(-1) > 0) & reached & central, area[None], torch.inf)
+    best, owner = cost.min(1)
+    return torch.where(best.isfinite(), owner, -1)
+
+
+def _decode(outputs: Outputs, index: int) -> Tensor:
+    """Boxes [A,4] in pixels."""
+    reach = outputs.distances[index] * outputs.strides[:, None]
+    return torch.cat([outputs.centres - reach[:, :2], outputs.centres + reach[:, 2:]], 1)
+
+
+def _centredness(centres: Tensor, boxes: Tensor) -> Tensor:
+    """1 in the middle of its own box, 0 on its border [A] (Tian et al. 2019, equation 3)."""
+    x, y = centres.unbind(1)
+    x1, y1, x2, y2 = boxes.unbind(1)
+    left, right, top, bottom = x - x1, x2 - x, y - y1, y2 - y
+    across = torch.minimum(left, right) / torch.maximum(left, right)
+    down = torch.minimum(top, bottom) / torch.maximum(top, bottom)
+    return (across * down).clamp(min=0).sqrt()
+
+
+def metrics(observations: Sequence[Observation]) -> Metrics:
+    """`map` (COCO, IoU .50 to .95), `map50`, and `recall_1fp`: recall at one false positive per image.
+
+    A prediction counts as a hit in `recall_1fp` at IoU 0.2: the reader must be shown the place, not the outline.
+    All are undefined without any true box.
+    """
+    if not any(len(o.true.xyxy) for o in observations):
+        return {}
+    precision = MeanAveragePrecision()
+    precision.update([_as_dict(o.predicted) for o in observations], [_as_dict(o.true) for o in observations])
+    with _quiet:  # it turns standard output away while it computes, which two threads must not do at a time
+        values = precision.compute()
+    return {
+        "map": float(values["map"]),
+        "map50": float(values["map_50"]),
+        "recall_1fp": recall_at(1.0, [(o.predicted, o.true) for o in observations]),
+    }
+
+
+def _as_dict(boxes: Boxes) -> dict[str, Tensor]:
+    scores = {} if boxes.scores is None else {"scores": boxes.scores}
+    return {"boxes": boxes.xyxy, "labels": boxes.classes, **scores}
+
+
+def probabilities(observations: Sequence[Observation]) -> tuple[Array, Array] | None:
+    """None: a box's score is no probability of an event that was counted."""
+    return None

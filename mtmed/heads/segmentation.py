@@ -1,0 +1,138 @@
+"""Segmentation: a pyramid decoder to a quarter of the resolution, cross-entropy and soft Dice, Dice metrics."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchmetrics.functional.classification import binary_stat_scores
+
+from mtmed.heads._base import Decoder as Base
+from mtmed.heads._base import Pyramid, convolution, resize
+from mtmed.types import Array, HeadSpec, Metrics, Target
+
+PRIMARY = "dice"
+THRESHOLD = 0.5
+CALIBRATION_STRIDE = 4  # every fourth pixel each way: neighbours say the same thing
+CALIBRATION_GRID = 64  # and at most so many each way: a film of 12 megapixels must not fill the memory
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Pixel counts of one image, [K] each, and a sample of its pixels' probabilities and truths [K,P]."""
+
+    true_positive: Array
+    false_positive: Array
+    false_negative: Array
+    labelled: Array
+    probability: Array
+    truth: Array
+
+
+class Decoder(Base):
+    """Logits [B,K,H,W] at the image's size."""
+
+    def __init__(self, spec: HeadSpec, features: Sequence[int], channels: int) -> None:
+        super().__init__(spec)
+        self.pyramid = Pyramid(features, channels, (4, 8, 16, 32))
+        self.refine = convolution(channels)
+        self.predictor = nn.Conv2d(channels, len(spec.classes), 1)
+
+    def forward(self, features: Sequence[Tensor], size: int) -> Tensor:
+        finest = self.pyramid(features, size)[0]
+        return resize(self.predictor(self.refine(finest)), size)
+
+    def losses(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
+        """Cross-entropy plus soft Dice (Milletari et al. 2016), each a mean over the labelled classes."""
+        assert isinstance(target, Tensor)
+        cross_entropy = _pixel_cross_entropy(outputs, target)
+        return _over_labelled(cross_entropy + _soft_dice(outputs, target), labelled)
+
+    def likelihoods(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
+        assert isinstance(target, Tensor)
+        return _over_labelled(_pixel_cross_entropy(outputs, target), labelled)
+
+    def predict(self, outputs: Tensor) -> Tensor:
+        return outputs.float().sigmoid()
+
+    def observe(self, prediction: Tensor, target: Target, labelled: Tensor) -> list[Observation]:
+        assert isinstance(target, Tensor)
+        return [observe_mask(p, t, k) for p, t, k in zip(prediction, target, labelled, strict=True)]
+
+
+def _pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none").mean((2, 3))
+
+
+def _soft_dice(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - soft Dice [B,K]; one pixel is added above and below, so an empty mask predicted empty costs nothing."""
+    probability = logits.float().sigmoid()
+    both = (probability * target).sum((2, 3))
+    return 1 - (2 * both + 1) / (probability.sum((2, 3)) + target.sum((2, 3)) + 1)
+
+
+def _over_labelled(values: Tensor, labelled: Tensor) -> Tensor:
+    """Mean of [B,K] over the labelled classes; 0 for an image without any."""
+    known = labelled.to(values.dtype)
+    return (values * known).sum(1) / known.sum(1).clamp(min=1)
+
+
+def observe_mask(prediction: Tensor, target: Tensor, labelled: Tensor) -> Observation:
+    """One image's observation from probabilities and truth [K,H,W] and presence [K]."""
+    counts = torch.stack(
+        [binary_stat_scores(p, t.int(), threshold=THRESHOLD) for p, t in zip(prediction, target, strict=True)]
+    )
+    stride = max(CALIBRATION_STRIDE, math.ceil(max(target.shape[1:]) / CALIBRATION_GRID))
+    sample = (slice(None), slice(None, None, stride), slice(None, None, stride))
+    return Observation(
+        true_positive=counts[:, 0].numpy(),
+        false_positive=counts[:, 1].numpy(),
+        false_negative=counts[:, 3].numpy(),
+        labelled=labelled.numpy(),
+        probability=prediction[sample].flatten(1).numpy(),
+        truth=target[sample].flatten(1).bool().numpy(),
+    )
+
+
+def metrics(observations: Sequence[Observation]) -> Metrics:
+    """Dice, each a mean over the classes for which it is defined.
+
+    `dice`: mean over images whose true mask is not empty. `dice_pooled`: over the pixels of all images.
+    `false_positive_images`: the share of images with an empty true mask in which anything was predicted;
+    such images have no Dice of their own (Dice of an empty mask is a matter of convention; this is ours).
+    """
+    if not observations:
+        return {}
+    tp, fp, fn, labelled = (
+        np.stack([getattr(o, name) for o in observations])
+        for name in ("true_positive", "false_positive", "false_negative", "labelled")
+    )
+    per_class = [_class_metrics(*(a[labelled[:, k], k] for a in (tp, fp, fn))) for k in range(tp.shape[1])]
+    found = {name for m in per_class for name in m}
+    return {name: float(np.mean([m[name] for m in per_class if name in m])) for name in sorted(found)}
+
+
+def _class_metrics(tp: Array, fp: Array, fn: Array) -> Metrics:
+    """The metrics of one class from its labelled images' counts [N]."""
+    out: Metrics = {}
+    positive = tp + fn > 0
+    if positive.any():
+        out["dice"] = float(_dice(tp[positive], fp[positive], fn[positive]).mean())
+        out["dice_pooled"] = float(_dice(tp.sum(), fp.sum(), fn.sum()))
+    if (~positive).any():
+        out["false_positive_images"] = float((fp[~positive] > 0).mean())
+    return out
+
+
+def _dice(tp: Array, fp: Array, fn: Array) -> Array:
+    return 2 * tp / (2 * tp + fp + fn)
+
+
+def probabilities(observations: Sequence[Observation]) -> tuple[Array, Array] | None:
+    """Probability and truth of the sampled pixels of labelled classes, flat."""
+    p = [o.probability[o.labelled].ravel() for o in observations]
+    t = [o.truth[o.labelled].ravel() for o in observations]
+    return (np.concatenate(p), np.concatenate(t)) if p else None

@@ -1,0 +1,24 @@
+"""Modules found by their name: a data set, a head kind or a strategy is one file in its package."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+from mtmed.errors import unknown
+
+
+def names(package: str) -> list[str]:
+    """The names that `find` accepts for a package: its public modules."""
+    path = import_module(package).__path__
+    return sorted(m.name for m in iter_modules(path) if not m.name.startswith("_"))
+
+
+def find(package: str, name: str, noun: str) -> ModuleType:
+    """The module `name` of `package`.
+
+    Raises:
+        UserError: no such module; the message lists what exists and the nearest name.
+    """
+    if name not in names(package):
+        raise unknown(noun, name, names(package))
+    return import_module(f"{package}.{name}")

@@ -1,0 +1,153 @@
+"""The nouns. One legend of shapes for the whole project:
+
+B batch, C image channels (1), H W pixels, K classes of a head, M boxes of one image, N studies.
+Boxes are (x1, y1, x2, y2) in pixels of the image they belong to, origin top left.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+Array = np.ndarray[Any, Any]
+Metrics = dict[str, float]
+
+MODALITIES = ("mammography", "chest_xray")
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """One learning task, as params.yaml states it.
+
+    Attributes:
+        name: the task, e.g. `lesion_segmentation`.
+        kind: the module in mtmed/heads that learns it.
+        classes: the K things it tells; all heads are multi-label.
+        modalities: the modalities it serves; on others it is neither trained nor reported.
+        weight: its factor in the hybrid loss.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012  (read by pydantic, which this file must not import)
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+    modalities: tuple[str, ...]
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """All that is needed to build the network again; it travels inside every model file."""
+
+    encoder: str
+    channels: int
+    image_size: int
+    heads: tuple[HeadSpec, ...]
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of one image: `xyxy [M,4]` in pixels, `classes [M]` as indices, `scores [M]` of predictions."""
+
+    xyxy: Tensor
+    classes: Tensor
+    scores: Tensor | None = None
+
+
+# A segmentation target is a mask Tensor[B,K,H,W], a classification target Tensor[B,K], a detection target B Boxes.
+Target = Tensor | Sequence[Boxes]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One image with its targets, as prepared for the network (H = W = the configured image size).
+
+    Attributes:
+        study, patient: pseudonyms, stable within the site.
+        image: [H,W] float32 in 0..1, brightness as displayed (MONOCHROME2).
+        masks: {head: [K,H,W] bool}.
+        boxes: {head: ([M,4] float32 xyxy, [M] int64 class)}.
+        classes: {head: [K] bool}.
+        labelled: {head: [K] bool}; a class that is not labelled is unknown, never negative.
+        spacing_mm: millimetres per pixel (row, column) of `image`, or None where the source does not say.
+    """
+
+    study: str
+    patient: str
+    modality: str
+    split: str
+    image: Array
+    masks: Mapping[str, Array] = field(default_factory=dict)
+    boxes: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    classes: Mapping[str, Array] = field(default_factory=dict)
+    labelled: Mapping[str, Array] = field(default_factory=dict)
+    spacing_mm: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images [B,C,H,W]` in 0..1; `targets[head]`; `labelled[head]` Bool[B,K]. Missing is not negative."""
+
+    images: Tensor
+    targets: Mapping[str, Target]
+    labelled: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class SiteUpdate:
+    """The only thing of training that leaves a site: no pixels, no study ids, no pickles.
+
+    Attributes:
+        mean: parameters after local training, by name.
+        precision: n_k[h] F_k[h] summed over the site's heads, by name; absent names are zero.
+        labelled: labelled training images per head.
+        examples: training images in all.
+        metrics: training losses and validation metrics, flat.
+        lineage: data hash, code hash, config hash, architecture.
+    """
+
+    site: str
+    round: int
+    mean: Mapping[str, Tensor]
+    precision: Mapping[str, Tensor]
+    labelled: Mapping[str, int]
+    examples: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    lineage: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GlobalModel:
+    """The federation's state after `round` aggregations (0: freshly initialised)."""
+
+    round: int
+    mean: Mapping[str, Tensor]
+    precision: Mapping[str, Tensor] = field(default_factory=dict)
+    lineage: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HeadEvaluation:
+    """One model, one head, one site: point metrics, patient-bootstrap replicates of each, reliability histogram.
+
+    `calibration` holds three equal-length lists over bins of predicted probability: `count`, `confidence`
+    (mean predicted probability) and `frequency` (share of positives); empty for heads without probabilities.
+    """
+
+    metrics: Metrics
+    replicates: Mapping[str, Sequence[float]]
+    calibration: Mapping[str, Sequence[float]]
+    images: int
+    patients: int
+
+
+@dataclass(frozen=True)
+class SiteEvaluation:
+    """The only thing of evaluation that leaves a site: `heads[model][head]`; nothing with pixels or ids."""
+
+    site: str
+    heads: Mapping[str, Mapping[str, HeadEvaluation]]

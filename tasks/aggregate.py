@@ -1,0 +1,36 @@
+"""One aggregation: the updates of a round in, the next global model out."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mtmed import checkpoint
+from mtmed.config import Config
+from mtmed.models.multitask import build
+from mtmed.registry import find
+from mtmed.types import GlobalModel
+from tasks.exchange import Exchange
+from tasks.jobs import model_key
+
+
+def initialise(config: Config, exchange: Exchange, run: str, lineage: dict[str, str]) -> str:
+    """Put the untrained model of round 0, drawn once from `federation.seed`; its key."""
+    net = build(config.architecture, config.federation.seed)
+    key = model_key(run, 0)
+    model = GlobalModel(0, checkpoint.weights(net), lineage=lineage)
+    exchange.put(key, checkpoint.model_bytes(model, config.architecture))
+    return key
+
+
+def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates: Sequence[str]) -> dict[str, Any]:
+    """Aggregate the updates at their keys; {key, bytes, seconds, contributions}."""
+    start = time.perf_counter()
+    name = config.federation.strategy
+    strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
+    before, architecture = checkpoint.read_model(exchange.get(model), model)
+    sites = [checkpoint.read_update(exchange.get(key), key) for key in updates]
+    after = strategy.aggregate(before, sites)
+    key = model_key(run, after.round)
+    size = exchange.put(key, checkpoint.model_bytes(after, architecture))
+    shares = strategy.contributions(sites)
+    return {"key": key, "bytes": size, "seconds": time.perf_counter() - start, "contributions": shares}

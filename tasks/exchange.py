@@ -1,0 +1,55 @@
+"""How files travel between the sites and the coordinator: an fsspec address and keys below it."""
+
+import os
+from pathlib import PurePosixPath
+
+import fsspec
+
+from mtmed.errors import UserError
+
+
+class Exchange:
+    """A folder that the coordinator and the sites can reach: local, on a share, or in an object store."""
+
+    def __init__(self, address: str) -> None:
+        self.files, self.root = fsspec.core.url_to_fs(address)
+
+    def put(self, key: str, data: bytes) -> int:
+        """Write whole or not at all; the number of bytes."""
+        path = self._path(key)
+        self.files.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+        part = f"{path}.part{os.getpid()}"
+        self.files.pipe_file(part, data)
+        self.files.mv(part, path)
+        return len(data)
+
+    def get(self, key: str) -> bytes:
+        """The bytes of a key.
+
+        Raises:
+            UserError: nothing was put there.
+        """
+        try:
+            return bytes(self.files.cat_file(self._path(key)))
+        except FileNotFoundError as error:
+            raise UserError(f"the exchange {self.root} has no {key}: was it cleaned during a run?") from error
+
+    def exists(self, key: str) -> bool:
+        """Whether a key was put."""
+        return bool(self.files.exists(self._path(key)))
+
+    def names(self, key: str) -> list[str]:
+        """The names directly below a key, sorted."""
+        if not self.exists(key):
+            return []
+        return sorted(PurePosixPath(p).name for p in self.files.ls(self._path(key), detail=False))
+
+    def remove(self, key: str) -> None:
+        """Forget a key and all below it."""
+        if self.exists(key):
+            self.files.rm(self._path(key), recursive=True)
+
+    def _path(self, key: str) -> str:
+        if ".." in PurePosixPath(key).parts or key.startswith("/"):
+            raise UserError(f"the exchange takes keys below its root: {key!r} leaves it")
+        return f"{self.root}/{key}"

@@ -1,0 +1,121 @@
+"""A federation's state in the exchange: what is done, what comes next, what is published."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mtmed import checkpoint, lineage
+from mtmed.config import Config
+from mtmed.errors import UserError
+from mtmed.registry import find
+from tasks import history
+from tasks.aggregate import aggregate, initialise
+from tasks.exchange import Exchange
+from tasks.jobs import Job, model_key, round_key, update_key
+
+
+@dataclass
+class Run:
+    """One federation: its key, and the rounds that are done."""
+
+    key: str
+    exchange: Exchange
+    sites: list[dict[str, Any]]
+    lineage: dict[str, str]
+    records: list[dict[str, Any]] = field(default_factory=list)
+    mark: float = field(default_factory=time.perf_counter)
+
+    @property
+    def rounds_done(self) -> int:
+        """The number of finished rounds."""
+        return len(self.records)
+
+
+def jobs(config: Config, run: str, round: int = 0, models: dict[str, str] | None = None) -> list[Job]:
+    """The same job for every site."""
+    raw = _public(config)
+    return [Job(site, run, round, models or {}, raw) for site in sorted(config.sites)]
+
+
+def _public(config: Config) -> dict[str, Any]:
+    """The configuration without what is a site's own affair: where its data lie and how they are read."""
+    raw = config.model_dump(mode="json", exclude={"phantom"})
+    return raw | {"sites": {site: {"dataset": "manifest", "raw": "at the site"} for site in config.sites}}
+
+
+def open_run(config: Config, sites: Sequence[dict[str, Any]]) -> Run:
+    """The state of this configuration, code and data: fresh, or where a killed run stopped.
+
+    Raises:
+        UserError: a head that no site labels, or a site without training images.
+    """
+    _expect_labels(config, sites)
+    data = {s["site"]: s["digest"] for s in sites}
+    strategy = config.federation.strategy
+    key = lineage.run_key(config, strategy, data)
+    origin = {"run": key, "code": lineage.code(), "config": lineage.digest(lineage.training(config, strategy))}
+    run = Run(key, Exchange(config.federation.exchange), list(sites), origin)
+    while run.exchange.exists(round_key(key, run.rounds_done)):
+        run.records.append(json.loads(run.exchange.get(round_key(key, run.rounds_done))))
+    if run.rounds_done:
+        print(f"resuming {key}: {run.rounds_done} of {config.federation.rounds} rounds are done", flush=True)
+    else:
+        initialise(config, run.exchange, key, origin)
+    return run
+
+
+def _expect_labels(config: Config, sites: Sequence[dict[str, Any]]) -> None:
+    for site in sites:
+        if not site["studies"]["train"]:
+            raise UserError(f"site {site['site']!r} has no training images: give it data or leave it out of sites")
+    for head in config.heads:
+        if not any(site["labelled"].get(head) for site in sites):
+            raise UserError(f"head {head!r} is labelled at no site: add its labels, or leave it out of heads")
+
+
+def round_jobs(run: Run, config: Config, round: int) -> list[Job]:
+    """The training jobs of a round: from the global model, or from each site's own if the strategy shares none."""
+    shares = find("mtmed.aggregation", config.federation.strategy, "strategy").Strategy.shares
+    out = jobs(config, run.key, round, {"start": model_key(run.key, round)})
+    if shares or round == 0:
+        return out
+    own = {s: {"start": update_key(run.key, round - 1, s)} for s in config.sites}
+    return [Job(j.site, j.run, j.round, own[j.site], j.config) for j in out]
+
+
+def aggregate_round(run: Run, config: Config, round: int, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Aggregate the updates of a round; its record so far."""
+    model = model_key(run.key, round)
+    result = aggregate(config, run.exchange, run.key, model, [u["key"] for u in updates])
+    losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
+    print(f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}", flush=True)
+    return {"round": round, "sites": list(updates), "aggregate": result}
+
+
+def close_round(run: Run, config: Config, record: dict[str, Any], tracking: float) -> None:
+    """Write the record, which makes the round done, and forget the updates of the round before."""
+    now = time.perf_counter()
+    record |= {"tracking": tracking, "wall": now - run.mark}
+    run.mark = now
+    run.exchange.put(round_key(run.key, record["round"]), json.dumps(record).encode())
+    run.records.append(record)
+    if record["round"] >= 1:
+        for site in config.sites:
+            run.exchange.remove(update_key(run.key, record["round"] - 1, site))
+
+
+def publish(run: Run, config: Config, out: str) -> Path:
+    """Write the last global model and the history of the rounds to the stage's outs; the model's path."""
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "global.safetensors"
+    path.write_bytes(run.exchange.get(model_key(run.key, run.rounds_done)))
+    history.write(folder, run.records)
+    facts = {"run": run.key, "lineage": run.lineage, "sites": run.sites, "rounds": run.rounds_done}
+    facts |= {"strategy": config.federation.strategy, "seed": config.federation.seed}
+    facts["parameters"] = sum(v.numel() for v in checkpoint.read_model(path.read_bytes())[0].mean.values())
+    (folder / "federation.json").write_text(json.dumps(facts, indent=1))
+    return path

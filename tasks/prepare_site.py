@@ -1,0 +1,26 @@
+"""Data at a site: the synthetic hospital's files, and from raw studies to the samples that training reads."""
+
+from pathlib import Path
+from typing import Any
+
+from mtmed.config import Config
+from mtmed.data import phantom
+from mtmed.data.prepare import prepare
+from mtmed.errors import unknown
+
+RAW, PREPARED = Path("data/raw"), Path("data/prepared")
+
+
+def write_phantom(config: Config, site: str) -> str:
+    """Write the synthetic hospital `site` to data/raw/<site>; the folder."""
+    if site not in config.phantom:
+        raise unknown("phantom site", site, config.phantom or {"(none)"})
+    phantom.write(config.phantom[site], RAW / site)
+    return str(RAW / site)
+
+
+def prepare_site(config: Config, site: str) -> dict[str, Any]:
+    """Prepare the studies of `site` in data/prepared/<site>; the summary that summary.json holds."""
+    if site not in config.sites:
+        raise unknown("site", site, config.sites)
+    return prepare(site, config, Path(config.sites[site].raw), PREPARED / site).as_dict()

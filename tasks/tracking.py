@@ -1,0 +1,168 @@
+"""What MLflow keeps of a federation: the only place where its schema of names is decided.
+
+One parent run per federation, one nested run per site; metrics by round; the global model of every round, the
+last one registered under `tracking.model` with the alias `champion`.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
+
+from mtmed.config import Config
+from mtmed.errors import UserError
+from tasks.exchange import Exchange
+
+_REQUIREMENTS = ["mtmed", "torch", "torchvision", "timm", "safetensors"]
+_TAG = "mtmed.run"
+_SITE = "mtmed.site"
+
+
+class Tracker:
+    """Writes one federation; a resumed federation goes on in the same runs."""
+
+    def __init__(self, config: Config, key: str, sites: list[dict[str, Any]], exchange: Exchange) -> None:
+        self.config, self.key, self.exchange = config, key, exchange
+        mlflow.set_tracking_uri(config.tracking.uri)
+        self.client = mlflow.MlflowClient()
+        self.experiment = _experiment(self.client, config)
+        self.parent = self._open(f"{config.federation.strategy}-{key[:6]}", {_TAG: key})
+        self.children = {s["site"]: self._open_site(s) for s in sites}
+        self.client.log_batch(self.parent, params=_params(config))
+
+    def _open_site(self, site: Mapping[str, Any]) -> str:
+        tags = {_TAG: f"{self.key}/{site['site']}", _SITE: site["site"], "mlflow.parentRunId": self.parent}
+        run = self._open(str(site["site"]), tags)
+        profile = json.dumps({"studies": site["studies"], "labelled": site["labelled"]})
+        source = json.dumps({"site": site["site"]})  # the name only: where the data lie is the site's own affair
+        dataset = Dataset(site["site"], site["digest"], "site", source, profile=profile)
+        entry = DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+        self.client.log_inputs(run, [entry])
+        self.client.log_inputs(self.parent, [entry])
+        return run
+
+    def _open(self, name: str, tags: dict[str, str]) -> str:
+        """The run with the tag, or a new one."""
+        found = self.client.search_runs([self.experiment], f"tags.`{_TAG}` = '{tags[_TAG]}'", max_results=1)
+        if found:
+            self.client.update_run(found[0].info.run_id, status="RUNNING")
+            return _id(found[0])
+        return _id(self.client.create_run(self.experiment, run_name=name, tags=tags))
+
+    def log_round(self, record: Mapping[str, Any]) -> float:
+        """Metrics of one round, per site and as means over sites, and its global model; the seconds it took."""
+        start = time.perf_counter()
+        step = record["round"] + 1
+        values: dict[str, list[float]] = {}
+        for answer in record["sites"]:
+            self._metrics(self.children[answer["site"]], answer["metrics"], step)
+            for name, value in answer["metrics"].items():
+                values.setdefault(name, []).append(value)
+        means = {f"mean/{name}": sum(v) / len(v) for name, v in values.items()}
+        means |= {f"worst/{n}": min(v) for n, v in values.items() if n.startswith("validation/")}
+        means["bytes/sent"] = float(sum(a["sent"] for a in record["sites"]))
+        self._metrics(self.parent, means, step)
+        self._model(record["aggregate"]["key"], step)
+        return time.perf_counter() - start
+
+    def _metrics(self, run: str, values: Mapping[str, float], step: int) -> None:
+        now = int(time.time() * 1000)
+        self.client.log_batch(run, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
+
+    def _model(self, key: str, step: int) -> Any:
+        with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=self.parent):
+            path = Path(folder) / "global.safetensors"
+            path.write_bytes(self.exchange.get(key))
+            return mlflow.pyfunc.log_model(
+                name=f"round-{step:03d}",
+                python_model=str(Path(__file__).with_name("served_model.py")),
+                artifacts={"model": str(path)},
+                pip_requirements=_REQUIREMENTS,
+                step=step,
+                registered_model_name=self.config.tracking.model if step == self.config.federation.rounds else None,
+            )
+
+    def finish(self) -> None:
+        """The registered model becomes the champion; all runs end."""
+        name = self.config.tracking.model
+        versions = self.client.search_model_versions(f"name = '{name}'")
+        mine = [int(v.version) for v in versions if v.run_id == self.parent]
+        if mine:
+            self.client.set_registered_model_alias(name, "champion", str(max(mine)))
+        self.end("FINISHED")
+
+    def end(self, status: str) -> None:
+        """End the runs as FINISHED or FAILED."""
+        for run in (*self.children.values(), self.parent):
+            self.client.set_terminated(run, status)
+
+
+def log_evaluation(config: Config, key: str, metrics: Mapping[str, float], figures: Path) -> None:
+    """The final test metrics and the figures, into the federation's parent run."""
+    mlflow.set_tracking_uri(config.tracking.uri)
+    client = mlflow.MlflowClient()
+    experiment = _experiment(client, config)
+    runs = client.search_runs([experiment], f"tags.`{_TAG}` = '{key}'", max_results=1)
+    if not runs:
+        raise UserError(f"{config.tracking.uri} knows no federation {key}: run `dvc repro federate` with this store")
+    now = int(time.time() * 1000)
+    client.log_batch(_id(runs[0]), metrics=[Metric(f"test/{k}", v, now, 0) for k, v in metrics.items()])
+    client.log_artifacts(_id(runs[0]), str(figures), "figures")
+
+
+def fetch_model(address: str, uri: str) -> Path:
+    """The safetensors file behind `models:/<name>@champion` or `models:/<name>/<version>`.
+
+    Raises:
+        UserError: the store has no such model.
+    """
+    mlflow.set_tracking_uri(uri)
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=address))
+    except mlflow.exceptions.MlflowException as error:
+        raise UserError(f"{uri} has no model {address!r}: {str(error).splitlines()[0]}") from error
+    return next(folder.rglob("global.safetensors"))
+
+
+def reachable(uri: str) -> str:
+    """The store's answer, for `mtmed doctor`: the number of its experiments.
+
+    Raises:
+        UserError: the store does not answer.
+    """
+    mlflow.set_tracking_uri(uri)
+    try:
+        count = len(mlflow.MlflowClient().search_experiments())
+    except Exception as error:
+        raise UserError(f"the MLflow store {uri} does not answer: {str(error).splitlines()[0]}") from error
+    return f"{count} experiments"
+
+
+def _experiment(client: mlflow.MlflowClient, config: Config) -> str:
+    name = config.tracking.experiment
+    found = client.get_experiment_by_name(name)
+    return str(found.experiment_id if found else client.create_experiment(name))
+
+
+def _params(config: Config) -> list[Any]:
+    flat = {
+        "strategy": config.federation.strategy,
+        "rounds": config.federation.rounds,
+        "seed": config.federation.seed,
+        "sites": ", ".join(sorted(config.sites)),
+        "heads": ", ".join(config.heads),
+        "encoder": config.model.encoder,
+        "image_size": config.image.size,
+        **{f"training.{k}": v for k, v in config.training.model_dump().items()},
+        **{f"strategy.{k}": v for k, v in config.strategies.get(config.federation.strategy, {}).items()},
+    }
+    return [mlflow.entities.Param(k, str(v)) for k, v in flat.items()]
+
+
+def _id(run: Run) -> str:
+    return str(run.info.run_id)

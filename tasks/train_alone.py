@@ -1,0 +1,62 @@
+"""The references of the evaluation: a site that trains alone, and one model on the data of all."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mtmed import checkpoint, lineage
+from mtmed.config import Config
+from mtmed.data import store
+from mtmed.models.multitask import MultiTask, build
+from mtmed.training import device
+from mtmed.training.local import Span, train
+from mtmed.training.seeds import generator
+from mtmed.types import GlobalModel, Study
+from tasks.jobs import Job
+from tasks.site import Place
+
+
+def train_alone(place: Place, job: Job) -> dict[str, Any]:
+    """Train the site's own model with the budget of the federation; it stays at the site."""
+    config = job.parsed()
+    path = own_model(place, config)
+    if not path.is_file():
+        net = _train_all_rounds(config, store.read(place.data, "train"), place.site)
+        _keep(path, net, {"data": place.digest(), "code": lineage.code(), "site": place.site})
+    return {"site": place.site}
+
+
+def train_pooled(config: Config, places: Sequence[Place], path: Path) -> None:
+    """Train on the data of all sites together: possible only where they may meet, so a ceiling, not a rival."""
+    if not path.is_file():
+        studies = [s for place in places for s in store.read(place.data, "train")]
+        _keep(path, _train_all_rounds(config, studies, "pooled"), {"code": lineage.code(), "site": "pooled"})
+
+
+def own_model(place: Place, config: Config) -> Path:
+    """Where the site keeps the model that it trained alone, by what it depends on."""
+    return place.state / f"alone-{reference_key(config, [place])}.safetensors"
+
+
+def reference_key(config: Config, places: Sequence[Place]) -> str:
+    """What a reference depends on: not the strategy, so that strategies share their references."""
+    depends = lineage.training(config, "local") | {"sites": [p.site for p in places]}
+    data = [p.digest() for p in places]
+    return lineage.digest({"training": depends, "code": lineage.code(), "data": data})
+
+
+def _train_all_rounds(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
+    net = build(config.architecture, config.federation.seed).to(device.pick())
+    for round in range(config.federation.rounds):
+        seeds = generator(config.federation.seed, round, name, "train")
+        train(net, studies, config.training, Span(round, config.federation.rounds), seeds)
+        print(f"{name}: {round + 1} of {config.federation.rounds} rounds alone", flush=True)
+    return net
+
+
+def _keep(path: Path, net: MultiTask, origin: dict[str, str]) -> None:
+    model = GlobalModel(0, checkpoint.weights(net), lineage=origin)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_bytes(checkpoint.model_bytes(model, net.architecture))
+    part.replace(path)

@@ -1,0 +1,88 @@
+"""One round at one site: the global model in, a `SiteUpdate` out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mtmed import checkpoint, lineage
+from mtmed.config import Config
+from mtmed.data import store
+from mtmed.evaluation.points import metrics_of
+from mtmed.models.multitask import MultiTask
+from mtmed.registry import find
+from mtmed.training import device, fisher
+from mtmed.training.local import Span, train
+from mtmed.training.observe import observe
+from mtmed.training.seeds import generator
+from mtmed.types import SiteUpdate, Study
+from tasks.jobs import Job, update_key
+from tasks.site import Place
+from tasks.stopwatch import Stopwatch
+
+
+def train_site(place: Place, job: Job) -> dict[str, Any]:
+    """Train at the site and put its update into the exchange; {key, bytes, metrics, labelled, spans}."""
+    config = job.parsed()
+    watch = Stopwatch()
+    with watch("exchange"):
+        start = place.exchange.get(job.models["start"])
+        mean = checkpoint.read_mean(start, job.models["start"])
+        studies = store.read(place.data, None)
+    net = checkpoint.network(mean, config.architecture).to(device.pick())
+    update = local_round(net, studies, config, place.site, job.round, watch)
+    update = replace(update, lineage={"data": place.digest(), "code": lineage.code(), "run": job.run})
+    key = update_key(job.run, job.round, place.site)
+    with watch("exchange"):
+        sent = place.exchange.put(key, checkpoint.update_bytes(update))
+    return {
+        "site": place.site,
+        "key": key,
+        "sent": sent,
+        "received": len(start),
+        "metrics": update.metrics,
+        "labelled": update.labelled,
+        "spans": watch.spans,
+    }
+
+
+def local_round(
+    net: MultiTask, studies: Sequence[Study], config: Config, site: str, round: int, watch: Stopwatch
+) -> SiteUpdate:
+    """Validate the model that came, train it in place, and measure the precision if the strategy asks for it."""
+    training = [s for s in studies if s.split == "train"]
+    seed = (config.federation.seed, round, site)
+    with watch("validate"):
+        metrics = _validation(net, [s for s in studies if s.split == "validation"])
+    with watch("train"):
+        span = Span(round, config.federation.rounds)
+        losses = train(net, training, config.training, span, generator(*seed, "train"))
+    with watch("fisher"):
+        precision = _precision(net, training, config, seed)
+    metrics |= {f"train/{head}": loss for head, loss in losses.items()}
+    labelled = {h.name: _labelled(training, h.name) for h in net.architecture.heads}
+    return SiteUpdate(site, round, checkpoint.weights(net), precision, labelled, len(training), metrics)
+
+
+def _precision(
+    net: MultiTask, studies: Sequence[Study], config: Config, seed: tuple[object, ...]
+) -> dict[str, torch.Tensor]:
+    strategy = find("mtmed.aggregation", config.federation.strategy, "strategy").Strategy
+    if not strategy.needs_precision:
+        return {}
+    values = fisher.precision(net, studies, config.training, generator(*seed, "fisher"))
+    return {name: value.cpu() for name, value in values.items()}
+
+
+def _validation(net: MultiTask, studies: Sequence[Study]) -> dict[str, float]:
+    """`validation/<head>/<metric>` of the model as it came from the coordinator."""
+    return {
+        f"validation/{head}/{name}": value
+        for head, (observations, _) in observe(net, studies).items()
+        for name, value in metrics_of(net.architecture, head, observations).items()
+    }
+
+
+def _labelled(studies: Sequence[Study], head: str) -> int:
+    return sum(bool(s.labelled[head].any()) for s in studies if head in s.labelled)

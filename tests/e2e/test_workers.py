@@ -1,0 +1,83 @@
+"""A federation of real site processes is the federation of this machine, bit for bit."""
+
+import json
+import shutil
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+from tests.e2e.conftest import SITES, process, run, tiny
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
+
+
+@pytest.fixture(scope="module")
+def here(prepared: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The federation with all sites on this machine."""
+    folder = tmp_path_factory.mktemp("here")
+    shutil.copytree(prepared, folder, dirs_exist_ok=True)
+    assert run(folder, environment, "flows.federate").returncode == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def apart(prepared: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The coordinator's folder, without any data, after a federation with each site in its own process."""
+    coordinator = tmp_path_factory.mktemp("coordinator")
+    exchange = tmp_path_factory.mktemp("exchange")
+    params = tiny(dispatch="deployments", exchange=str(exchange), timeout_s=400)
+    (coordinator / "params.yaml").write_text(yaml.safe_dump(params))
+    with ExitStack() as sites:
+        for name in SITES:
+            folder = tmp_path_factory.mktemp(name)
+            shutil.copytree(prepared / "data/prepared" / name, folder / "samples")
+            own = {"site": name, "data": "samples", "state": "state", "exchange": str(exchange)}
+            (folder / "site.yaml").write_text(yaml.safe_dump(own))
+            sites.enter_context(process(folder, environment, "flows.site", "site.yaml"))
+        _await_deployments(environment)
+        assert run(coordinator, environment, "flows.federate").returncode == 0
+        assert run(coordinator, environment, "flows.evaluate").returncode == 0
+    return coordinator
+
+
+def _await_deployments(environment: dict[str, str]) -> None:
+    import httpx
+
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = httpx.post(f"{environment['PREFECT_API_URL']}/deployments/filter", json={}).json()
+        if {d["name"] for d in found} >= set(SITES):
+            return
+        time.sleep(0.5)
+    raise AssertionError("the sites did not announce themselves within 120 s")
+
+
+def test_the_same_model_bit_for_bit(here: Path, apart: Path) -> None:
+    one, other = (load_file(f / "models/federation/global.safetensors") for f in (here, apart))
+    assert one.keys() == other.keys()
+    assert all(one[name].equal(other[name]) for name in one)
+
+
+def test_the_coordinator_holds_no_data(apart: Path) -> None:
+    assert not (apart / "data").exists()
+    assert not list(apart.rglob("*.png")), "pictures stay at the sites"
+
+
+def test_each_site_evaluated_both_models(apart: Path) -> None:
+    for site in SITES:
+        heads = json.loads((apart / f"reports/evaluation/{site}.json").read_text())["heads"]
+        assert {"global", "local"} <= heads.keys()
+
+
+def test_nothing_says_where_a_site_keeps_its_data(apart: Path, environment: dict[str, str]) -> None:
+    import httpx
+
+    runs = httpx.post(f"{environment['PREFECT_API_URL']}/flow_runs/filter", json={"limit": 200}).json()
+    asked = [r["parameters"] for r in runs if "job" in r["parameters"]]
+    assert asked
+    assert "samples" not in json.dumps(asked)
+    assert "data/raw" not in json.dumps(asked)

@@ -1,0 +1,94 @@
+"""What a coordinator must not take from a site: every refusal is one line that names the site."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mtmed.aggregation import bayes
+from mtmed.errors import UserError
+from mtmed.registry import find, names
+from mtmed.types import GlobalModel, SiteUpdate
+
+MEAN = {"encoder.w": torch.zeros(2, 3), "heads.masks.b": torch.zeros(2)}
+MODEL = GlobalModel(2, MEAN, {}, {"run": "x"})
+GOOD = SiteUpdate("alder", 2, MEAN, {n: torch.ones(v.shape) for n, v in MEAN.items()}, {"masks": 4}, 5)
+
+
+def with_value(values, name, value):
+    changed = values[name].clone()
+    changed.view(-1)[-1] = value
+    return values | {name: changed}
+
+
+BAD = {
+    "another round": ({"round": 1}, "of round 1: expected round 2"),
+    "a tensor is missing": (
+        {"mean": {"encoder.w": MEAN["encoder.w"]}},
+        "another architecture: it differs in 'heads.masks.b'",
+    ),
+    "a tensor too many": ({"mean": MEAN | {"heads.x.b": torch.ones(1)}}, "it differs in 'heads.x.b'"),
+    "another shape": (
+        {"mean": MEAN | {"encoder.w": torch.zeros(3, 2)}},
+        r"'encoder.w' has shape \(3, 2\), expected \(2, 3\)",
+    ),
+    "not a number": ({"mean": with_value(MEAN, "encoder.w", float("nan"))}, "not finite in 'encoder.w'"),
+    "infinite": ({"mean": with_value(MEAN, "heads.masks.b", float("inf"))}, "not finite in 'heads.masks.b'"),
+    "negative precision": (
+        {"precision": with_value(GOOD.precision, "encoder.w", -1e-9)},
+        "negative or infinite precision in 'encoder.w'",
+    ),
+    "infinite precision": (
+        {"precision": with_value(GOOD.precision, "encoder.w", float("inf"))},
+        "negative or infinite precision in 'encoder.w'",
+    ),
+    "precision not a number": (
+        {"precision": with_value(GOOD.precision, "encoder.w", float("nan"))},
+        "negative or infinite precision in 'encoder.w'",
+    ),
+    "precision of another shape": (
+        {"precision": GOOD.precision | {"encoder.w": torch.ones(3)}},
+        r"precision.*'encoder.w' has shape \(3,\), expected \(2, 3\)",
+    ),
+    "precision of an unknown tensor": (
+        {"precision": GOOD.precision | {"encoder.x": torch.ones(3)}},
+        "precision.*'encoder.x'.*expected None",
+    ),
+    "negative examples": ({"examples": -1}, "negative number of examples"),
+    "negative labels": ({"labelled": {"masks": -4}}, "negative number of examples"),
+}
+
+
+@pytest.mark.parametrize("name", names("mtmed.aggregation"))
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_update_is_refused(name, bad):
+    changes, expected = BAD[bad]
+    strategy = find("mtmed.aggregation", name, "strategy").Strategy()
+    strategy.aggregate(MODEL, [GOOD])
+    with pytest.raises(UserError, match=expected) as caught:
+        strategy.aggregate(MODEL, [replace(GOOD, site="birch"), replace(GOOD, **changes)])
+    assert "site 'alder'" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_round_without_updates_is_refused():
+    with pytest.raises(UserError, match="round 2 has no updates"):
+        bayes.Strategy().aggregate(MODEL, [])
+
+
+def test_a_site_counts_once():
+    with pytest.raises(UserError, match="site 'alder' sent two updates in round 2"):
+        bayes.Strategy().aggregate(MODEL, [GOOD, replace(GOOD, site="birch"), GOOD])
+
+
+@pytest.mark.parametrize("option", ["alpha", "a", "b"])
+@pytest.mark.parametrize("value", [-0.1, float("nan")])
+def test_bayes_refuses_impossible_options(option, value):
+    with pytest.raises(UserError, match=rf"strategies\.bayes\.{option}: expected a number from 0 up, got"):
+        bayes.Strategy(**{option: value})
+
+
+def test_the_aggregated_model_keeps_its_lineage_and_counts_the_round():
+    result = bayes.Strategy().aggregate(MODEL, [GOOD])
+    assert (result.round, result.lineage) == (3, {"run": "x"})
+    assert {v.dtype for v in result.mean.values()} == {torch.float32}

@@ -1,0 +1,27 @@
+import pytest
+
+from mtmed.config import parse
+from mtmed.errors import UserError
+from tasks.prepare_site import prepare_site, write_phantom
+
+CONFIG = {
+    "phantom": {"oak": {"modality": "mammography", "patients": 5, "size": 64, "broken": 1}},
+    "sites": {"oak": {"dataset": "manifest", "raw": "data/raw/oak"}},
+    "image": {"size": 32},
+    "heads": {"malignancy": {"kind": "classification", "classes": ["m"], "modalities": ["mammography"]}},
+}
+
+
+def test_from_params_to_samples(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse(CONFIG)
+    assert write_phantom(config, "oak") == "data/raw/oak"
+    summary = prepare_site(config, "oak")
+    assert summary["quarantined"] == {"truncated": 1}
+    assert (tmp_path / "data/prepared/oak/samples.safetensors").is_file()
+
+
+@pytest.mark.parametrize("work", [write_phantom, prepare_site])
+def test_an_unknown_site(work):
+    with pytest.raises(UserError, match="site 'aok': expected one of oak; did you mean 'oak'"):
+        work(parse(CONFIG), "aok")

@@ -1,0 +1,336 @@
+"""Whole rounds without servers: what a site sends, what the coordinator keeps, how a stopped run goes on."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from mtmed import checkpoint
+from mtmed.config import parse
+from mtmed.data import store
+from mtmed.errors import UserError
+from mtmed.types import MODALITIES
+from tasks import federation
+from tasks.exchange import Exchange
+from tasks.jobs import Job, accept, model_key, update_key
+from tasks.site import Place
+from tasks.survey_site import survey_site
+from tasks.train_alone import own_model, reference_key, train_alone, train_pooled
+from tasks.train_site import train_site
+from tests import tiny
+
+ALL = [True, True]
+LABELS = {
+    "alder": {h.name: ALL for h in tiny.HEADS},
+    "birch": {"malignancy": ALL},
+}
+
+
+def write_site(folder, name, labelled):
+    seed = sum(map(ord, name))
+    studies = [*tiny.studies(6, seed, labelled), *tiny.studies(2, seed + 1, labelled, "validation")]
+    store.write(folder, studies)
+    (folder / "summary.json").write_text(json.dumps({"quarantined": {"unreadable": 1}}))
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A consortium of two sites: `world(strategy=...)` is its configuration and its places."""
+    for name, labelled in LABELS.items():
+        write_site(tmp_path / name, name, labelled)
+
+    def make(strategy="bayes", **changes):
+        heads = {h.name: {"kind": h.kind, "classes": h.classes, "modalities": MODALITIES} for h in tiny.HEADS}
+        raw = {
+            "sites": {name: {"dataset": "manifest", "raw": "x"} for name in LABELS},
+            "heads": heads,
+            "image": {"size": tiny.SIZE},
+            "model": {"encoder": "test_convnext", "channels": 8},
+            "training": tiny.training(epochs=1).model_dump() | changes.pop("training", {}),
+            "federation": {
+                "strategy": strategy,
+                "rounds": 2,
+                "exchange": str(tmp_path / "exchange"),
+                **changes,
+            },
+        }
+        config = parse(raw)
+        exchange = Exchange(config.federation.exchange)
+        return config, {n: Place(n, tmp_path / n, tmp_path / "state" / n, exchange) for n in LABELS}
+
+    return make
+
+
+def survey(config, places):
+    return [survey_site(places[j.site], j) for j in federation.jobs(config, "surveys")]
+
+
+def play(config, places, run, stop=99):
+    """Rounds as flows/federate.py asks for them."""
+    for round in range(run.rounds_done, min(stop, config.federation.rounds)):
+        updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, round)]
+        record = federation.aggregate_round(run, config, round, updates)
+        federation.close_round(run, config, record, 0.0)
+
+
+def played(config, places, stop=99):
+    run = federation.open_run(config, survey(config, places))
+    play(config, places, run, stop)
+    return run
+
+
+def global_model(run, round):
+    return checkpoint.read_model(run.exchange.get(model_key(run.key, round)))[0]
+
+
+def test_a_site_says_what_it_has(world):
+    config, places = world()
+    found = survey(config, places)
+    assert found[1] == {
+        "site": "birch",
+        "digest": places["birch"].digest(),
+        "studies": {"train": 6, "validation": 2, "test": 0},
+        "labelled": {"lesion_segmentation": 0, "lesion_detection": 0, "malignancy": 6},
+        "modalities": ["mammography"],
+        "quarantined": 1,
+    }
+
+
+def test_an_update_says_where_it_comes_from_and_what_was_learned(world):
+    config, places = world()
+    run = federation.open_run(config, survey(config, places))
+    answers = {j.site: train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)}
+    update = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch")))
+    assert (update.site, update.round, update.examples) == ("birch", 0, 6)
+    assert update.labelled == {"lesion_segmentation": 0, "lesion_detection": 0, "malignancy": 6}
+    assert update.lineage == {"data": places["birch"].digest(), "code": run.lineage["code"], "run": run.key}
+    assert not [n for n in update.precision if "lesion_" in n]
+    start = global_model(run, 0).mean
+    moved = tiny.differing(start, update.mean)
+    assert moved
+    assert not [n for n in moved if "lesion_" in n]
+    assert {m.split("/")[0] for m in update.metrics} == {"train", "validation"}
+    assert json.loads(json.dumps(answers["birch"]))["sent"] == len(
+        run.exchange.get(update_key(run.key, 0, "birch"))
+    )
+    assert {stage for stage, *_ in answers["birch"]["spans"]} == {"exchange", "validate", "train", "fisher"}
+
+
+@pytest.mark.parametrize("strategy", ["fedavg", "label_aware", "local"])
+def test_precision_is_measured_only_where_it_is_asked_for(world, strategy):
+    config, places = world(strategy)
+    run = played(config, places, 1)
+    update = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "alder")))
+    assert update.precision == {}
+
+
+def test_a_run_replayed_is_bit_equal(world):
+    config, places = world()
+    first = played(config, places)
+    model = first.exchange.get(model_key(first.key, 2))
+    first.exchange.remove(first.key)
+    again = played(config, places)
+    assert again.key == first.key
+    assert again.exchange.get(model_key(again.key, 2)) == model
+
+
+def test_a_round_replayed_from_its_updates_is_bit_equal(world):
+    from tasks.aggregate import aggregate
+
+    config, places = world()
+    run = played(config, places, 1)
+    model = run.exchange.get(model_key(run.key, 1))
+    keys = [update_key(run.key, 0, site) for site in ("birch", "alder")]
+    aggregate(config, run.exchange, run.key, model_key(run.key, 0), keys)
+    assert run.exchange.get(model_key(run.key, 1)) == model
+
+
+def test_a_stopped_run_goes_on_where_it_stopped(world, capsys):
+    config, places = world()
+    whole = played(config, places)
+    expected = whole.exchange.get(model_key(whole.key, 2))
+    whole.exchange.remove(whole.key)
+    played(config, places, stop=1)
+    run = federation.open_run(config, survey(config, places))
+    assert run.rounds_done == 1
+    assert f"resuming {run.key}: 1 of 2 rounds are done" in capsys.readouterr().out
+    play(config, places, run)
+    assert run.exchange.get(model_key(run.key, 2)) == expected
+    done = federation.open_run(config, survey(config, places))
+    assert done.rounds_done == 2
+    assert [r["round"] for r in done.records] == [0, 1]
+
+
+def test_a_round_that_was_not_closed_is_done_again(world):
+    config, places = world()
+    run = federation.open_run(config, survey(config, places))
+    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    federation.aggregate_round(run, config, 0, updates)
+    assert federation.open_run(config, survey(config, places)).rounds_done == 0
+
+
+def test_updates_are_forgotten_one_round_later(world):
+    config, places = world()
+    run = played(config, places)
+    there = [run.exchange.exists(update_key(run.key, r, "alder")) for r in (0, 1)]
+    assert there == [False, True]
+
+
+def test_other_data_are_another_run(world):
+    config, places = world()
+    one = federation.open_run(config, survey(config, places))
+    write_site(places["birch"].data, "other", LABELS["birch"])
+    assert federation.open_run(config, survey(config, places)).key != one.key
+
+
+@pytest.mark.parametrize("strategy", ["bayes", "local"])
+def test_only_local_starts_from_the_sites_own_update(world, strategy):
+    config, places = world(strategy)
+    run = federation.open_run(config, survey(config, places))
+    first, second = (federation.round_jobs(run, config, r) for r in (0, 1))
+    assert {j.models["start"] for j in first} == {model_key(run.key, 0)}
+    shared = {"alder": model_key(run.key, 1), "birch": model_key(run.key, 1)}
+    own = {s: update_key(run.key, 0, s) for s in LABELS}
+    assert {j.site: j.models["start"] for j in second} == (own if strategy == "local" else shared)
+    assert [(j.round, j.run) for j in second] == [(1, run.key)] * 2
+
+
+def test_local_leaves_the_global_model_and_goes_on_from_its_own(world):
+    config, places = world("local")
+    run = played(config, places)
+    assert not tiny.differing(global_model(run, 0).mean, global_model(run, 2).mean)
+    last = checkpoint.read_update(run.exchange.get(update_key(run.key, 1, "alder"))).mean
+    train_alone(places["alder"], federation.jobs(config, run.key)[0])
+    alone = checkpoint.load_network(own_model(places["alder"], config))[1].mean
+    assert not tiny.differing(last, alone), "training alone is the local strategy at that site"
+
+
+def test_a_reference_is_trained_once(world):
+    config, places = world()
+    job = federation.jobs(config, "x")[0]
+    assert train_alone(places["alder"], job) == {"site": "alder"}
+    path = own_model(places["alder"], config)
+    path.write_bytes(b"kept")
+    train_alone(places["alder"], job)
+    assert path.read_bytes() == b"kept"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_references_depend_on_data_and_training_not_on_the_strategy(world):
+    config, places = world()
+    key = reference_key(config, list(places.values()))
+    assert reference_key(world("fedavg")[0], list(places.values())) == key
+    assert reference_key(config, [places["alder"]]) != key
+    assert reference_key(world(seed=7)[0], list(places.values())) != key
+    write_site(places["alder"].data, "other", LABELS["alder"])
+    assert reference_key(config, list(places.values())) != key
+
+
+def test_the_pooled_reference_learns_from_all(world, tmp_path):
+    config, places = world(rounds=1)
+    train_pooled(config, list(places.values()), tmp_path / "pooled.safetensors")
+    net, _ = checkpoint.load_network(tmp_path / "pooled.safetensors")
+    alone = checkpoint.load_network(_alone(config, places, "alder"))[0]
+    assert tiny.differing(tiny.state(net), tiny.state(alone))
+
+
+def _alone(config, places, site):
+    train_alone(places[site], next(j for j in federation.jobs(config, "x") if j.site == site))
+    return own_model(places[site], config)
+
+
+def test_publishing_writes_the_last_model_and_its_history(world, tmp_path):
+    config, places = world()
+    run = played(config, places)
+    path = federation.publish(run, config, str(tmp_path / "out"))
+    assert path.read_bytes() == run.exchange.get(model_key(run.key, 2))
+    facts = json.loads((path.parent / "federation.json").read_text())
+    assert (facts["run"], facts["rounds"], facts["strategy"], facts["seed"]) == (run.key, 2, "bayes", 0)
+    assert facts["parameters"] == sum(v.numel() for v in global_model(run, 2).mean.values())
+    assert sorted(p.name for p in path.parent.glob("*.csv")) == [
+        "bytes.csv",
+        "contributions.csv",
+        "rounds.csv",
+        "seconds.csv",
+    ]
+    shares = pd.read_csv(path.parent / "contributions.csv").groupby(["round", "head"])["share"].sum()
+    assert len(shares) == 6
+    assert shares.tolist() == pytest.approx([1.0] * 6, abs=1e-5)
+
+
+def test_a_head_that_no_site_labels_is_one_line(world):
+    config, places = world()
+    sites = survey(config, places)
+    for site in sites:
+        site["labelled"]["lesion_detection"] = 0
+    with pytest.raises(
+        UserError, match="head 'lesion_detection' is labelled at no site: add its labels, or leave"
+    ):
+        federation.open_run(config, sites)
+    assert not Exchange(config.federation.exchange).names("")
+
+
+def test_a_site_without_training_images_is_one_line(world):
+    config, places = world()
+    sites = survey(config, places)
+    sites[1]["studies"]["train"] = 0
+    with pytest.raises(UserError, match="site 'birch' has no training images: give it data or leave it out"):
+        federation.open_run(config, sites)
+
+
+def test_a_site_without_prepared_data_is_one_line(world, tmp_path):
+    config, places = world()
+    empty = replace(places["alder"], data=tmp_path / "nowhere")
+    with pytest.raises(UserError, match="prepare"):
+        survey_site(empty, federation.jobs(config, "surveys")[0])
+    with pytest.raises(UserError, match="site 'alder' has no prepared data"):
+        empty.digest()
+
+
+def test_a_start_of_another_architecture_is_one_line(world):
+    config, places = world()
+    run = federation.open_run(config, survey(config, places))
+    other = run.key + "-other"
+    wider = config.model_copy(update={"model": config.model.model_copy(update={"channels": 16})})
+    federation.initialise(wider, run.exchange, other, {})
+    job = federation.jobs(config, run.key, 0, {"start": model_key(other, 0)})[0]
+    with pytest.raises(UserError, match="do not fit the architecture"):
+        train_site(places["alder"], job)
+
+
+def test_a_job_travels_as_plain_values(world):
+    config, _ = world()
+    job = federation.jobs(config, "run", 3, {"start": "x"})[0]
+    sent = json.loads(json.dumps(job.as_parameters()))
+    assert accept(sent, "alder") == job
+    assert job.parsed().architecture == config.architecture
+    with pytest.raises(UserError, match="site 'birch' was sent the job of site 'alder'"):
+        accept(sent, "birch")
+    with pytest.raises(UserError, match="other fields: path"):
+        accept(sent | {"path": "/x"}, "alder")
+
+
+def test_a_job_does_not_say_where_data_lie(world):
+    config, _ = world()
+    secret = config.model_copy(
+        update={"sites": {n: s.model_copy(update={"raw": "secret/place"}) for n, s in config.sites.items()}}
+    )
+    assert "secret" not in json.dumps(federation.jobs(secret, "run")[0].as_parameters())
+
+
+def test_a_job_is_checked_where_it_is_done():
+    with pytest.raises(UserError, match="the coordinator's configuration: unknown key 'sitez'"):
+        Job("alder", "run", 0, {}, {"sitez": {}}).parsed()
+
+
+def test_what_is_sent_has_no_pixels_and_no_ids(world):
+    config, places = world()
+    run = played(config, places, 1)
+    data = run.exchange.get(update_key(run.key, 0, "alder"))
+    for study in store.read(places["alder"].data):
+        assert study.study.encode() not in data
+    shapes = {tuple(v.shape) for v in checkpoint.read_mean(data).values()}
+    assert not [s for s in shapes if s[-2:] == (tiny.SIZE, tiny.SIZE)]
+    assert all(v.dtype in (torch.float32, torch.bfloat16) for v in checkpoint.read_update(data).mean.values())

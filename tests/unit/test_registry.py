@@ -1,0 +1,44 @@
+"""A module is found by its name; a private one, or none, is not."""
+
+import pytest
+
+from mtmed.errors import UserError, unknown
+from mtmed.registry import find, names
+
+
+@pytest.mark.parametrize(
+    ("package", "known"),
+    [
+        ("mtmed.heads", ["classification", "detection", "segmentation"]),
+        ("mtmed.aggregation", ["bayes", "fedavg", "label_aware", "local"]),
+    ],
+)
+def test_public_modules_are_found(package, known):
+    assert set(known) <= set(names(package))
+    assert names(package) == sorted(names(package))
+    for name in names(package):
+        assert find(package, name, "thing").__name__ == f"{package}.{name}"
+
+
+@pytest.mark.parametrize("package", ["mtmed.heads", "mtmed.aggregation", "mtmed.datasets"])
+def test_what_a_package_promises_is_there(package):
+    promised = {
+        "mtmed.heads": ("Decoder", "PRIMARY", "metrics", "probabilities"),
+        "mtmed.aggregation": ("Strategy",),
+        "mtmed.datasets": ("Options", "studies"),
+    }
+    for name in names(package):
+        for attribute in promised[package]:
+            assert hasattr(find(package, name, "thing"), attribute)
+
+
+@pytest.mark.parametrize("name", ["_base", "", "os", "bayes.Strategy", "..config", "__init__"])
+def test_nothing_else_is_found(name):
+    with pytest.raises(UserError, match="unknown strategy"):
+        find("mtmed.aggregation", name, "strategy")
+
+
+def test_the_nearest_name_is_suggested():
+    message = str(unknown("fruit", "aple", ["pear", "apple"]))
+    assert message == "unknown fruit 'aple': expected one of apple, pear; did you mean 'apple'?"
+    assert str(unknown("fruit", "xyz", ["pear"])) == "unknown fruit 'xyz': expected one of pear"
