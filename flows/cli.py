@@ -20,9 +20,7 @@ STORE = "MLflow store of a models:/ address; default: tracking.uri of ./params.y
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)]
 Store = Annotated[str | None, typer.Option(metavar="URI", help=STORE)]
 
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True
-)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=True)
 
 
 def main() -> None:
@@ -53,9 +51,7 @@ def _mtmed(
 def predict(
     model: Model,
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="DICOM, PNG, JPEG, PGM or TIFF.")],
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.")
-    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.")],
     modality: Annotated[
         str | None,
         typer.Option(metavar="M", help="mammography or chest_xray, where neither file nor model says."),
@@ -90,14 +86,10 @@ def evaluate(
     model: Model,
     manifest: Annotated[
         Path,
-        typer.Argument(
-            metavar="MANIFEST", help="A CSV with one row per image, or the folder of manifest.csv."
-        ),
+        typer.Argument(metavar="MANIFEST", help="A CSV with one row per image, or the folder of manifest.csv."),
     ],
     json: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the metrics.")],
-    mapping: Annotated[
-        Path | None, typer.Option(metavar="FILE.yaml", help="Which columns hold which labels.")
-    ] = None,
+    mapping: Annotated[Path | None, typer.Option(metavar="FILE.yaml", help="Which columns hold which labels.")] = None,
     store: Store = None,
 ) -> None:
     """Measure a model on images of a manifest.
@@ -131,9 +123,7 @@ def evaluate(
 
 @app.command()
 def doctor(
-    params: Annotated[Path, typer.Option(metavar="FILE", help="The configuration to check.")] = Path(
-        "params.yaml"
-    ),
+    params: Annotated[Path, typer.Option(metavar="FILE", help="The configuration to check.")] = Path("params.yaml"),
 ) -> None:
     """Check that everything is in place.
 

@@ -129,9 +129,7 @@ def _pack(mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], header: M
     return save({name: value.contiguous() for name, value in tensors.items()}, metadata)
 
 
-def _unpack(
-    data: bytes, kind: str | None, origin: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
     try:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import nn
 
 from mtmed.errors import UserError, unknown
-from mtmed.registry import find
+from mtmed.registry import expect, find
 from mtmed.types import MODALITIES, Architecture, HeadSpec
 
 
@@ -177,9 +177,7 @@ class Config(Spec):
     @property
     def architecture(self) -> Architecture:
         """The network that this configuration trains."""
-        return Architecture(
-            self.model.encoder, self.model.channels, self.image.size, tuple(self.heads.values())
-        )
+        return Architecture(self.model.encoder, self.model.channels, self.image.size, tuple(self.heads.values()))
 
 
 def load(path: Path | str = "params.yaml") -> Config:
@@ -225,7 +223,7 @@ def _expect_options(name: str, site: SiteSpec) -> None:
 
 
 def _expect_head(spec: HeadSpec) -> None:
-    find("mtmed.heads", spec.kind, "head kind")
+    expect("mtmed.heads", spec.kind, "head kind")  # not imported: a stage that trains nothing starts sooner
     for modality in spec.modalities:
         _expect_modality(modality)
     where = f"heads.{spec.name}"

@@ -13,12 +13,21 @@ def names(package: str) -> list[str]:
     return sorted(m.name for m in iter_modules(path) if not m.name.startswith("_"))
 
 
-def find(package: str, name: str, noun: str) -> ModuleType:
-    """The module `name` of `package`.
+def expect(package: str, name: str, noun: str) -> None:
+    """Check that `find` will find the module `name` of `package`, without importing it.
 
     Raises:
         UserError: no such module; the message lists what exists and the nearest name.
     """
     if name not in names(package):
         raise unknown(noun, name, names(package))
+
+
+def find(package: str, name: str, noun: str) -> ModuleType:
+    """The module `name` of `package`.
+
+    Raises:
+        UserError: no such module; the message lists what exists and the nearest name.
+    """
+    expect(package, name, noun)
     return import_module(f"{package}.{name}")

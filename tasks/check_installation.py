@@ -28,9 +28,7 @@ def check_installation() -> Iterator[Check]:
 def _python() -> Check:
     good = sys.version_info >= PYTHON
     wanted = ".".join(map(str, PYTHON))
-    return Check(
-        OK if good else FAIL, "python", platform.python_version(), "" if good else f"needs {wanted} or newer"
-    )
+    return Check(OK if good else FAIL, "python", platform.python_version(), "" if good else f"needs {wanted} or newer")
 
 
 def _torch() -> Check:
@@ -61,9 +59,7 @@ def _requirements() -> Iterator[Check]:
     except metadata.PackageNotFoundError:
         yield Check(FAIL, "mtmed", "not installed", INSTALL)
         return
-    found = {
-        r.name: _installed(r) for r in declared if r.marker is None and r.name not in ("torch", "torchvision")
-    }
+    found = {r.name: _installed(r) for r in declared if r.marker is None and r.name not in ("torch", "torchvision")}
     yield from (check for name, check in found.items() if name in NAMED)
     others = [check for name, check in found.items() if name not in NAMED]
     bad = [check for check in others if check.status != OK]

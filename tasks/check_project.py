@@ -35,9 +35,7 @@ def check_project(params: Path) -> Iterator[Check]:
 def _model(config: Config) -> str:
     net = multitask.build(config.architecture)
     size = sum(p.numel() for p in net.parameters()) / 1e6
-    return (
-        f"{config.model.encoder} gives features at {config.image.size} pixels; {size:.1f} million parameters"
-    )
+    return f"{config.model.encoder} gives features at {config.image.size} pixels; {size:.1f} million parameters"
 
 
 def _store(uri: str) -> Check:
@@ -65,9 +63,7 @@ def _prefect() -> Check:
     if error is None:
         return Check(OK, "prefect api", f"{url} answers")
     reason = (str(error).splitlines() or [type(error).__name__])[0]
-    return Check(
-        FAIL, "prefect api", f"{url} does not answer: {reason}", "make prefect, or unset PREFECT_API_URL"
-    )
+    return Check(FAIL, "prefect api", f"{url} does not answer: {reason}", "make prefect, or unset PREFECT_API_URL")
 
 
 def _data(config: Config) -> Iterator[Check]:
@@ -90,9 +86,7 @@ def _raw(config: Config, site: str) -> Check:
     raw = Path(config.sites[site].raw)
     if raw.is_dir():
         return Check(OK, f"{site} raw", str(raw))
-    remedy = (
-        f"dvc repro phantom@{site}" if site in config.phantom else f"put them there, or mend sites.{site}.raw"
-    )
+    remedy = f"dvc repro phantom@{site}" if site in config.phantom else f"put them there, or mend sites.{site}.raw"
     return Check(WARN, f"{site} raw", f"no studies at {raw}", remedy)
 
 
@@ -108,9 +102,7 @@ def _prepared(config: Config, site: str, summary: dict[str, Any] | None) -> Chec
     if summary is None:
         return Check(WARN, f"{site} prepared", "not yet", f"dvc repro prepare@{site}")
     if set(summary["heads"]) != set(config.heads):
-        return Check(
-            WARN, f"{site} prepared", "with other heads than params.yaml has", f"dvc repro prepare@{site}"
-        )
+        return Check(WARN, f"{site} prepared", "with other heads than params.yaml has", f"dvc repro prepare@{site}")
     counts = ", ".join(f"{head} {n}" for head in config.heads if (n := _labelled(summary["heads"], head)))
     refused = sum(summary["quarantined"].values())
     studies = f"{summary['studies']} studies of {summary['patients']} patients, {refused} in quarantine"
@@ -136,6 +128,4 @@ def _writable(folder: Path) -> Check:
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
         return Check(OK, f"folder {folder}", "writable" if existing == folder.absolute() else "will be made")
-    return Check(
-        FAIL, f"folder {folder}", f"{existing} cannot be written to", "change its owner or its rights"
-    )
+    return Check(FAIL, f"folder {folder}", f"{existing} cannot be written to", "change its owner or its rights")

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
+from prefect.runtime import task_run
+from prefect.tasks import Task
 
 from mtmed.config import Config
 from mtmed.errors import UserError, unknown
@@ -48,7 +52,21 @@ def slots(config: Config) -> asyncio.Semaphore:
     return asyncio.Semaphore(config.federation.concurrency if local else len(config.sites))
 
 
-@task(task_run_name="{work} {job.site}", cache_policy=NO_CACHE)
+def _server_failed(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether Prefect's server, and not the site, failed: on sqlite it answers 503 while another one writes."""
+    error = state.data
+    busy = isinstance(error, httpx.HTTPStatusError) and error.response.status_code >= 500
+    return busy or isinstance(error, httpx.TransportError)
+
+
+@task(
+    task_run_name="{work} {job.site}",
+    cache_policy=NO_CACHE,
+    retries=5,
+    retry_delay_seconds=5,
+    retry_jitter_factor=1,
+    retry_condition_fn=_server_failed,
+)
 async def at_site(work: str, job: Job, slots: asyncio.Semaphore) -> dict[str, Any]:
     """The site's answer, wherever the site is."""
     config = job.parsed()
@@ -72,19 +90,19 @@ async def pool(run: str, config: Config, slots: asyncio.Semaphore) -> None:
 async def _at_deployment(work: str, job: Job, config: Config) -> dict[str, Any]:
     """Ask the site's own process (`make worker SITE=...`) through Prefect, and read its answer."""
     exchange = Exchange(config.federation.exchange)
-    key = answer_key(work, job)
-    exchange.remove(key)  # of an attempt before this one
     name = f"site/{job.site}"
+    asked = {"work": work, "job": job.as_parameters()}
     try:
+        # the key lets a retry of this task join the run that it asked for before
         run = await arun_deployment(
-            name, parameters={"work": work, "job": job.as_parameters()}, timeout=0, as_subflow=False
+            name, parameters=asked, timeout=0, as_subflow=False, idempotency_key=str(task_run.id)
         )
     except ObjectNotFound as error:
         raise UserError(
             f"site {job.site!r} serves no deployment {name!r}: start it with `make worker SITE={job.site}`"
         ) from error
     await asyncio.wait_for(_until_done(run.id, job.site), config.federation.timeout_s)
-    return dict(json.loads(exchange.get(key)))
+    return dict(json.loads(exchange.get(answer_key(work, job))))
 
 
 async def _until_done(run_id: Any, site: str) -> None:

@@ -46,7 +46,7 @@ def _picture(net: MultiTask, study: Study, spec: HeadSpec) -> bytes:
     boxed = [h for h in net.architecture.heads if h.kind == "detection" and study.modality in h.modalities]
     image = torch.from_numpy(study.image)[None, None]
     found = predict(net, image, [spec.name, *(h.name for h in boxed)])
-    masks = (study.masks[spec.name].any(0), (found[spec.name][0] > 0.5).any(0).numpy())
+    masks = (np.any(study.masks[spec.name], axis=0), (found[spec.name][0] > 0.5).any(0).numpy())
     true: list[Array] = [study.boxes[h.name][0] for h in boxed if h.name in study.boxes]
     predicted = [found[h.name][0] for h in boxed]
     shown = [b.xyxy[b.scores > SCORE].numpy() for b in predicted]

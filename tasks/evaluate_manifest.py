@@ -46,9 +46,7 @@ def evaluate_manifest(
     for study, reason in evidence.quarantine:
         warn(f"quarantined: {study}: {reason}")
     if not evidence.observed:
-        raise UserError(
-            f"{path}: no labelled row can be used; all {len(evidence.quarantine)} are in quarantine"
-        )
+        raise UserError(f"{path}: no labelled row can be used; all {len(evidence.quarantine)} are in quarantine")
     heads = {name: asdict(found) for name, found in raw_studies.evaluate(net, evidence).items()}
     result: Result = {
         name: {**found["metrics"], "images": found["images"], "patients": found["patients"]}

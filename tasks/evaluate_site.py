@@ -9,8 +9,8 @@ from mtmed import checkpoint
 from mtmed.config import Config
 from mtmed.data import store
 from mtmed.evaluation import exchange as text
-from mtmed.evaluation.head import evaluate_head
 from mtmed.evaluation.baseline import observe_threshold
+from mtmed.evaluation.head import evaluate_head
 from mtmed.models.multitask import MultiTask
 from mtmed.registry import find
 from mtmed.training.observe import observe

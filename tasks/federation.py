@@ -56,7 +56,11 @@ def open_run(config: Config, sites: Sequence[dict[str, Any]]) -> Run:
     data = {s["site"]: s["digest"] for s in sites}
     strategy = config.federation.strategy
     key = lineage.run_key(config, strategy, data)
-    origin = {"run": key, "code": lineage.code(), "config": lineage.digest(lineage.training(config, strategy))}
+    origin = {
+        "run": key,
+        "code": lineage.code(),
+        "config": lineage.digest(lineage.training(config, strategy)),
+    }
     run = Run(key, Exchange(config.federation.exchange), list(sites), origin)
     while run.exchange.exists(round_key(key, run.rounds_done)):
         run.records.append(json.loads(run.exchange.get(round_key(key, run.rounds_done))))
@@ -91,7 +95,10 @@ def aggregate_round(run: Run, config: Config, round: int, updates: Sequence[dict
     model = model_key(run.key, round)
     result = aggregate(config, run.exchange, run.key, model, [u["key"] for u in updates])
     losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
-    print(f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}", flush=True)
+    print(
+        f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}",
+        flush=True,
+    )
     return {"round": round, "sites": list(updates), "aggregate": result}
 
 

@@ -49,9 +49,7 @@ def _fetched(address: str, store: str | None) -> Path:
     try:
         return fetch_model(address, uri)
     except StopIteration:
-        raise UserError(
-            f"{address} holds no global.safetensors: expected a model that mtmed logged"
-        ) from None
+        raise UserError(f"{address} holds no global.safetensors: expected a model that mtmed logged") from None
 
 
 def _configured_store() -> str:

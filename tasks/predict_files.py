@@ -73,9 +73,7 @@ def _make_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
-            f"--out {out} cannot be made: {error.strerror}; expected a folder, or none yet"
-        ) from error
+        raise UserError(f"--out {out} cannot be made: {error.strerror}; expected a folder, or none yet") from error
     if not os.access(out, os.W_OK):
         raise UserError(f"--out {out} cannot be written to")
 

@@ -18,7 +18,7 @@ class ServedModel(PythonModel):
         """Build the network from the artefact."""
         self.network, _ = checkpoint.load_network(Path(context.artifacts["model"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """One row per image."""
         findings = [inference.predict_file(self.network, Path(p)).as_dict() for p in model_input["path"]]
         return pd.DataFrame({"path": model_input["path"], "findings": [json.dumps(f) for f in findings]})

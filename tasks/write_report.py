@@ -39,7 +39,13 @@ def _lineage(facts: dict[str, Any], config: Config) -> Lineage:
     more = {"Encoder": config.model.encoder, "Differential privacy": "none", "Secure aggregation": "none"}
     origin = facts["lineage"]
     return Lineage(
-        facts["run"], origin["config"], origin["code"], facts["seed"], facts["rounds"], facts["parameters"], more
+        facts["run"],
+        origin["config"],
+        origin["code"],
+        facts["seed"],
+        facts["rounds"],
+        facts["parameters"],
+        more,
     )
 
 

@@ -44,9 +44,7 @@ def studies(
     return [_study(f"s{seed}-{n}", n, np.random.default_rng([seed, n]), labels, split) for n in range(count)]
 
 
-def _study(
-    name: str, n: int, rng: np.random.Generator, labelled: Mapping[str, Sequence[bool]], split: str
-) -> Study:
+def _study(name: str, n: int, rng: np.random.Generator, labelled: Mapping[str, Sequence[bool]], split: str) -> Study:
     image = rng.uniform(0, 0.3, (SIZE, SIZE)).astype(np.float32)
     mask = np.zeros((2, SIZE, SIZE), bool)
     boxes, sides = [], [k for k in (0, 1) if n % 4 in ((1, 3), (2, 3))[k]]

@@ -11,6 +11,6 @@ from mtmed.types import SiteUpdate
 class Strategy(_base.Strategy):
     """Every parameter of every site counts, labelled or not: a site without masks dilutes the mask decoder."""
 
-    def weights(self, sites: Sequence[SiteUpdate], name: str) -> list[_base.Weight]:
+    def weights(self, sites: Sequence[SiteUpdate], name: str) -> list[_base.Weight]:  # noqa: ARG002
         """The number of training examples, whatever the parameter."""
         return [float(update.examples) for update in sites]

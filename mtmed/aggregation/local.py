@@ -14,6 +14,6 @@ class Strategy(_base.Strategy):
 
     shares: ClassVar[bool] = False
 
-    def weights(self, sites: Sequence[SiteUpdate], name: str) -> list[_base.Weight]:
+    def weights(self, sites: Sequence[SiteUpdate], name: str) -> list[_base.Weight]:  # noqa: ARG002
         """Nothing."""
         return [0.0 for _ in sites]

@@ -149,9 +149,7 @@ def parse(raw: Mapping[str, Any], spec: HeadSpec) -> Rule:
         UserError: the head's kind has no rules, a key is unknown, or a class is not the head's.
     """
     if spec.kind not in RULES:
-        raise UserError(
-            f"head {spec.name!r} is a {spec.kind}: only {', '.join(RULES)} can be read from columns"
-        )
+        raise UserError(f"head {spec.name!r} is a {spec.kind}: only {', '.join(RULES)} can be read from columns")
     try:
         rule = RULES[spec.kind].model_validate(dict(raw))
     except ValidationError as error:

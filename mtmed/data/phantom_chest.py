@@ -71,9 +71,7 @@ def _bones(rng: Rng, size: int) -> Array:
             outer = 0.5 + side * (0.24 + 0.16 * min(n, 4) / 4)
             ribs.append(curve((0.5 + side * 0.03, y), (0.5 + side * 0.26, y - 0.06), (outer, y + 0.11)))
         tilt = rng.uniform(0.02, 0.05)
-        clavicles.append(
-            curve((0.5 + side * 0.05, 0.2), (0.5 + side * 0.2, 0.17), (0.5 + side * 0.4, 0.2 - tilt))
-        )
+        clavicles.append(curve((0.5 + side * 0.05, 0.2), (0.5 + side * 0.2, 0.17), (0.5 + side * 0.4, 0.2 - tilt)))
     edges = strokes(size, ribs, 0.011) - 0.35 * strokes(size, ribs, 0.005)
     return rng.uniform(0.06, 0.1) * edges + 0.11 * strokes(size, clavicles, 0.013)
 

@@ -36,9 +36,7 @@ def _identify(dataset: Dataset, spec: PhantomSpec, tags: dict[str, str]) -> File
         DigitalMammographyXRayImageStorageForPresentation if mammogram else ComputedRadiographyImageStorage
     )
     dataset.SOPInstanceUID = generate_uid(entropy_srcs=["instance", *key])
-    dataset.StudyInstanceUID = generate_uid(
-        entropy_srcs=["study", tags["PatientID"], tags["AccessionNumber"]]
-    )
+    dataset.StudyInstanceUID = generate_uid(entropy_srcs=["study", tags["PatientID"], tags["AccessionNumber"]])
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["series", *key])
     dataset.Modality = "MG" if mammogram else "CR"
     dataset.StudyDate, dataset.StudyTime = "20200101", "120000"

@@ -59,9 +59,7 @@ def spacing(dataset: Dataset) -> tuple[float, float] | None:
 def _check_header(dataset: Dataset) -> None:
     """Refuse what would be misread, before its pixels are decoded."""
     if "Rows" not in dataset or "PixelData" not in dataset:
-        raise BadStudy(
-            "DICOM without pixels: expected an image, got a report, a presentation state or the like"
-        )
+        raise BadStudy("DICOM without pixels: expected an image, got a report, a presentation state or the like")
     check_size(int(dataset.Rows), int(dataset.Columns))
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise BadStudy(f"series of frames: expected one image, got {dataset.NumberOfFrames} frames")

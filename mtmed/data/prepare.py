@@ -23,9 +23,7 @@ from mtmed.types import Array, Study
 EVERY = 50  # studies between two lines of progress
 
 
-def prepare(
-    name: str, config: Config, raw: Path, out: Path, progress: Callable[[str], None] = print
-) -> Summary:
+def prepare(name: str, config: Config, raw: Path, out: Path, progress: Callable[[str], None] = print) -> Summary:
     """Read every study of the site `name` under `raw`, and write what can be used of them to `out`.
 
     A study that cannot be used goes to `out/quarantine.csv` with the reason, and the rest goes on.
@@ -114,23 +112,18 @@ def _mask(mask: Array, image: Array, box: Letterbox) -> Array:
 
 def _boxes(boxes: Mapping[str, tuple[Array, Array]], box: Letterbox) -> dict[str, tuple[Array, Array]]:
     return {
-        head: (box.boxes(clip_boxes(xyxy, box.height, box.width)), classes)
-        for head, (xyxy, classes) in boxes.items()
+        head: (box.boxes(clip_boxes(xyxy, box.height, box.width)), classes) for head, (xyxy, classes) in boxes.items()
     }
 
 
 def _expect_labels(name: str, studies: list[Study], quarantine: list[tuple[str, str]]) -> None:
     if not studies:
         first = (
-            f"; the first of {len(quarantine)} refusals: {quarantine[0][0]}: {quarantine[0][1]}"
-            if quarantine
-            else ""
+            f"; the first of {len(quarantine)} refusals: {quarantine[0][0]}: {quarantine[0][1]}" if quarantine else ""
         )
         raise UserError(f"site {name!r}: no study can be used{first}")
     if not any(labelled.any() for study in studies for labelled in study.labelled.values()):
-        raise UserError(
-            f"site {name!r}: no study is labelled for any head; see `options.heads` of its data set"
-        )
+        raise UserError(f"site {name!r}: no study is labelled for any head; see `options.heads` of its data set")
 
 
 def _csv(quarantine: list[tuple[str, str]]) -> str:

@@ -21,13 +21,9 @@ def check_size(height: int, width: int) -> None:
     Call it on the header, before the pixels are decoded.
     """
     if min(height, width) < SMALLEST:
-        raise BadStudy(
-            f"image too small: expected at least {SMALLEST} x {SMALLEST} pixels, got {height} x {width}"
-        )
+        raise BadStudy(f"image too small: expected at least {SMALLEST} x {SMALLEST} pixels, got {height} x {width}")
     if height * width > LARGEST:
-        raise BadStudy(
-            f"image too large: expected at most {LARGEST // 10**6} megapixels, got {height} x {width}"
-        )
+        raise BadStudy(f"image too large: expected at most {LARGEST // 10**6} megapixels, got {height} x {width}")
 
 
 def check_image(image: Array) -> None:

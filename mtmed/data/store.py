@@ -24,9 +24,7 @@ def write(folder: Path, studies: Sequence[Study]) -> None:
     A study without a mask of a head has zeros there; `labelled` in the index says that they mean nothing.
     """
     if not studies:
-        raise UserError(
-            f"no studies to store in {folder}: every one was quarantined, or the manifest is empty"
-        )
+        raise UserError(f"no studies to store in {folder}: every one was quarantined, or the manifest is empty")
     folder.mkdir(parents=True, exist_ok=True)
     images = np.stack([np.round(s.image * FULL).astype(np.uint16) for s in studies])
     tensors = {"images": images, **{f"mask.{h}": _masks(studies, h) for h in _masked_heads(studies)}}
@@ -44,9 +42,7 @@ def read(folder: Path, split: str | None = None) -> list[Study]:
         UserError: nothing is stored there.
     """
     if not (folder / INDEX).is_file():
-        raise UserError(
-            f"no prepared samples in {folder}: run `python -m flows.prepare site {folder.name}` first"
-        )
+        raise UserError(f"no prepared samples in {folder}: run `python -m flows.prepare site {folder.name}` first")
     entries = [(row, e) for row, e in enumerate(json.loads((folder / INDEX).read_text()))]
     chosen = [(row, e) for row, e in entries if split in (None, e["split"])]
     with safe_open(folder / TENSORS, framework="numpy") as file:
@@ -98,9 +94,7 @@ def _entry(study: Study) -> dict[str, Any]:
         "split": study.split,
         "spacing_mm": study.spacing_mm,
         "masks": sorted(study.masks),
-        "boxes": {
-            h: {"xyxy": b.tolist(), "classes": c.tolist()} for h, (b, c) in sorted(study.boxes.items())
-        },
+        "boxes": {h: {"xyxy": b.tolist(), "classes": c.tolist()} for h, (b, c) in sorted(study.boxes.items())},
         "classes": _lists(study.classes),
         "labelled": _lists(study.labelled),
     }

@@ -66,7 +66,4 @@ def _count(studies: Sequence[Study], spec: HeadSpec) -> dict[str, dict[str, int]
     none = np.zeros(len(spec.classes), bool)
     labelled = sum((s.labelled.get(spec.name, none).astype(int) for s in studies), none.astype(int))
     positive = sum((positives(s, spec).astype(int) for s in studies), none.astype(int))
-    return {
-        name: {"labelled": int(labelled[k]), "positive": int(positive[k])}
-        for k, name in enumerate(spec.classes)
-    }
+    return {name: {"labelled": int(labelled[k]), "positive": int(positive[k])} for k, name in enumerate(spec.classes)}

@@ -41,7 +41,5 @@ def _expect_columns(path: Path, header: list[str], required: Iterable[str]) -> N
 
 def _row(path: Path, header: list[str], number: int, cells: list[str]) -> Row:
     if len(cells) != len(header):
-        raise UserError(
-            f"{path} line {number}: expected {len(header)} cells as in the header, found {len(cells)}"
-        )
+        raise UserError(f"{path} line {number}: expected {len(header)} cells as in the header, found {len(cells)}")
     return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}

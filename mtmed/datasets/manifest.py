@@ -72,9 +72,7 @@ def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Itera
                 yield study
 
 
-def _written_rules(
-    options: Options, heads: Mapping[str, HeadSpec], columns: set[str]
-) -> dict[str, Rule | None]:
+def _written_rules(options: Options, heads: Mapping[str, HeadSpec], columns: set[str]) -> dict[str, Rule | None]:
     """The rules of `options.heads`, checked against the heads and the columns that exist."""
     rules: dict[str, Rule | None] = {}
     for name, raw in options.heads.items():

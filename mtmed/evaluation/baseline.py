@@ -11,9 +11,7 @@ from mtmed.heads.segmentation import observe_mask
 from mtmed.types import Array, Study
 
 
-def observe_threshold(
-    train: Sequence[Study], test: Sequence[Study], head: str
-) -> tuple[list[Any], list[str]] | None:
+def observe_threshold(train: Sequence[Study], test: Sequence[Study], head: str) -> tuple[list[Any], list[str]] | None:
     """Observations and patients of the labelled test studies, thresholds tuned on those of training.
 
     None where no training study has a lesion to tune on.
@@ -25,8 +23,7 @@ def observe_threshold(
     predicted = np.stack([_class(train, images, head, k) for k in range(test[0].masks[head].shape[0])], 1)
     pairs = zip(torch.from_numpy(predicted).float(), test, strict=True)
     observations = [
-        observe_mask(p, torch.from_numpy(s.masks[head]).float(), torch.from_numpy(s.labelled[head]))
-        for p, s in pairs
+        observe_mask(p, torch.from_numpy(s.masks[head]).float(), torch.from_numpy(s.labelled[head])) for p, s in pairs
     ]
     return observations, [s.patient for s in test]
 

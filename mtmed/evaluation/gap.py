@@ -61,9 +61,7 @@ def _gap(evaluations: Sequence[SiteEvaluation], head: str, metric: str) -> Gap:
     return Gap(head, metric, sites, local, federated, pooled, share, *bounds, reason)
 
 
-def _bounds(
-    local: Array, federated: Array, pooled: Array, sign: int
-) -> tuple[tuple[float | None, float | None], str]:
+def _bounds(local: Array, federated: Array, pooled: Array, sign: int) -> tuple[tuple[float | None, float | None], str]:
     """The percentile interval of the replicates' ratios, unless the gap itself may be zero.
 
     A ratio whose denominator changes sign has no percentile interval (Fieller 1954: the set is not bounded).

@@ -15,14 +15,14 @@ RANKS = ("best", "median", "worst")
 
 def draw(
     image: Array,
-    masks: tuple[Array | None, Array | None],
+    masks: tuple[Array, Array],
     boxes: tuple[Array, Array],
 ) -> bytes:
     """A PNG: truth in amber, prediction in teal.
 
     Args:
         image: [H,W] in 0..1.
-        masks: the true and the predicted mask, [H,W] bool, or None where there is none.
+        masks: the true and the predicted mask, [H,W] bool.
         boxes: the true and the predicted boxes, [M,4] xyxy.
     """
     figure = Figure(figsize=(2.6, 2.6), dpi=150)
@@ -30,7 +30,7 @@ def draw(
     axis.set_axis_off()
     axis.imshow(image, cmap="gray", vmin=0, vmax=max(1e-6, float(image.max())), interpolation="bilinear")
     for colour, mask, xyxy in zip((TRUE, PREDICTED), masks, boxes, strict=True):
-        if mask is not None and mask.any() and not mask.all():
+        if mask.any() and not mask.all():
             axis.contour(mask.astype(float), levels=[0.5], colors=[colour], linewidths=1.2)
         for x1, y1, x2, y2 in xyxy:
             axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=colour, lw=0.9, ls=(0, (3, 2))))

@@ -51,9 +51,7 @@ def _picture(axis: Axes, prediction: Prediction) -> None:
             _outline(axis, finding.masks[name] > THRESHOLD, colour)
         for box in _shown(finding, name):
             x1, y1, x2, y2 = box["xyxy"]
-            axis.add_patch(
-                Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=colour, lw=1.2, ls=(0, (3, 2)))
-            )
+            axis.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, ec=colour, lw=1.2, ls=(0, (3, 2))))
             axis.text(x1, y1, f"{box['score']:.2f}", color=colour, fontsize=7, va="bottom", clip_on=True)
 
 

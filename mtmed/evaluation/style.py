@@ -65,9 +65,7 @@ def drawn(draw: Callable[P, Figure | None]) -> Callable[P, str | None]:
     return wrapper
 
 
-def panels(
-    count: int, width: float = 9.6, height: float = 2.9, columns: int = 2
-) -> tuple[Figure, list[Axes]]:
+def panels(count: int, width: float = 9.6, height: float = 2.9, columns: int = 2) -> tuple[Figure, list[Axes]]:
     """A figure of `count` panels, at most `columns` side by side."""
     columns = min(columns, count)
     rows = math.ceil(count / columns)

@@ -11,30 +11,30 @@ from mtmed.types import Boxes
 HIT = 0.2  # IoU at which a box points at the lesion (usual in computer-aided detection)
 
 
-def recall_at(false_positives: float, images: Sequence[tuple[Boxes, Boxes]]) -> float:
+def recall_at(false_positives: float, lesions: int, images: Sequence[tuple[Tensor, Tensor]]) -> float:
     """Recall at the lowest score threshold with at most `false_positives` per image.
 
     Args:
-        images: predicted (with scores) and true boxes of each image.
+        lesions: how many true boxes there are in all.
+        images: what `hits` gives of each image.
     """
-    lesions = sum(len(true.xyxy) for _, true in images)
-    scores, hits = (torch.cat(parts) for parts in zip(*(_hits(p, t) for p, t in images), strict=True))
+    scores, found = (torch.cat(parts) for parts in zip(*images, strict=True))
     scores, order = scores.sort(descending=True, stable=True)
-    hits = hits[order]
+    found = found[order]
     last = torch.searchsorted(-scores, -scores, right=True) - 1  # equal scores pass the threshold together
-    tolerated = (~hits).cumsum(0)[last] <= false_positives * len(images)
-    return float(hits[tolerated].sum() / lesions)
+    tolerated = (~found).cumsum(0)[last] <= false_positives * len(images)
+    return float(found[tolerated].sum() / lesions)
 
 
-def _hits(predicted: Boxes, true: Boxes) -> tuple[Tensor, Tensor]:
+def hits(predicted: Boxes, true: Boxes) -> tuple[Tensor, Tensor]:
     """Scores [M] and whether each prediction is the first to find some lesion; better scores choose first."""
     assert predicted.scores is not None
     order = predicted.scores.argsort(descending=True, stable=True)
     overlap = box_iou(predicted.xyxy[order], true.xyxy)
     overlap = overlap * (predicted.classes[order][:, None] == true.classes[None])
-    hits = torch.zeros(len(order), dtype=torch.bool)
+    found = torch.zeros(len(order), dtype=torch.bool)
     for row in range(len(order)):
         if overlap.shape[1] and float(overlap[row].max()) >= HIT:
-            hits[row] = True
+            found[row] = True
             overlap[:, int(overlap[row].argmax())] = 0
-    return predicted.scores[order], hits
+    return predicted.scores[order], found

@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from threading import Lock
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics.detection import MeanAveragePrecision
 from torchvision.models.detection.fcos import FCOSClassificationHead, FCOSRegressionHead
 from torchvision.ops import batched_nms, generalized_box_iou_loss, sigmoid_focal_loss
 
+from mtmed.heads._average_precision import Matches, average_precision, match
 from mtmed.heads._base import Decoder as Base
 from mtmed.heads._base import Pyramid
-from mtmed.heads._free_response import recall_at
+from mtmed.heads._free_response import hits, recall_at
 from mtmed.types import Array, Boxes, HeadSpec, Metrics, Target
 
 PRIMARY = "map50"
@@ -22,8 +21,6 @@ STRIDES = (8, 16, 32)
 REACH = 3.0  # a level answers for boxes whose farthest side is within REACH strides of the place
 CENTRE = 1.5  # places within CENTRE strides of a box's centre are positive (centre sampling)
 SCORE, OVERLAP, KEEP = 0.05, 0.3, 50
-
-_quiet = Lock()
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,20 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Observation:
-    """Predicted and true boxes of one image, of labelled classes only."""
+    """Predicted and true boxes of one image, of labelled classes only; matched once, however often it is resampled."""
 
     predicted: Boxes
     true: Boxes
+
+    @cached_property
+    def matches(self) -> Matches:
+        """For the average precision."""
+        return match(self.predicted, self.true)
+
+    @cached_property
+    def hits(self) -> tuple[Tensor, Tensor]:
+        """For the free-response recall."""
+        return hits(self.predicted, self.true)
 
 
 class Decoder(Base):
@@ -67,37 +74,31 @@ class Decoder(Base):
 
     def losses(self, outputs: Outputs, target: Target, labelled: Tensor) -> Tensor:
         """Focal loss, generalised IoU loss and centredness, each divided by the image's positive places."""
-        return torch.stack([self._loss(outputs, i, t, k) for i, (t, k) in enumerate(_rows(target, labelled))])
+        wanted, image, place, owned = _positives(outputs, target, labelled)
+        known = labelled[:, None].to(outputs.logits.dtype)
+        positives = torch.bincount(image, minlength=len(labelled)).clamp(min=1)
+        focal = (sigmoid_focal_loss(outputs.logits, wanted) * known).sum((1, 2)) / positives
+        if not len(image):
+            return focal
+        box = generalized_box_iou_loss(_decode(outputs)[image, place], owned)
+        wanted_centre = _centredness(outputs.centres[place], owned)
+        logits = outputs.centredness[image, place]
+        centre = F.binary_cross_entropy_with_logits(logits, wanted_centre, reduction="none")
+        return focal + torch.zeros_like(focal).index_add(0, image, box + centre) / positives
 
     def likelihoods(self, outputs: Outputs, target: Target, labelled: Tensor) -> Tensor:
         return self.losses(outputs, target, labelled)
 
-    def _loss(self, outputs: Outputs, index: int, target: Boxes, labelled: Tensor) -> Tensor:
-        target = _known(target, labelled)
-        owner = _assign(outputs.centres, outputs.strides, target.xyxy)
-        positive = owner >= 0
-        logits, known = outputs.logits[index], labelled.to(outputs.logits.dtype)
-        wanted = torch.zeros_like(logits)
-        wanted[positive, target.classes[owner[positive]]] = 1
-        focal = (sigmoid_focal_loss(logits, wanted) * known).sum() / positive.sum().clamp(min=1)
-        if not positive.any():
-            return focal
-        boxes = _decode(outputs, index)[positive]
-        owned = target.xyxy[owner[positive]]
-        box = generalized_box_iou_loss(boxes, owned, reduction="mean")
-        wanted_centre = _centredness(outputs.centres[positive], owned)
-        centre = F.binary_cross_entropy_with_logits(outputs.centredness[index][positive], wanted_centre)
-        return focal + box + centre
-
     def predict(self, outputs: Outputs) -> list[Boxes]:
-        return [self._predict(outputs, i) for i in range(len(outputs.logits))]
+        places = _decode(outputs)
+        return [self._predict(outputs, i, boxes) for i, boxes in enumerate(places)]
 
-    def _predict(self, outputs: Outputs, index: int) -> Boxes:
+    def _predict(self, outputs: Outputs, index: int, boxes: Tensor) -> Boxes:
         centredness = outputs.centredness[index].sigmoid()[:, None]
         scores = (outputs.logits[index].sigmoid() * centredness).sqrt()
         place, cls = torch.nonzero(scores > SCORE, as_tuple=True)
         size = float(outputs.centres.max() + outputs.strides.min() / 2)
-        boxes, scores = _decode(outputs, index)[place].clamp(0, size), scores[place, cls]
+        boxes, scores = boxes[place].clamp(0, size), scores[place, cls]
         keep = batched_nms(boxes, scores, cls, OVERLAP)[:KEEP]
         return Boxes(boxes[keep], cls[keep], scores[keep])
 
@@ -153,10 +154,26 @@ def _assign(centres: Tensor, strides: Tensor, boxes: Tensor) -> Tensor:
     return torch.where(best.isfinite(), owner, -1)
 
 
-def _decode(outputs: Outputs, index: int) -> Tensor:
-    """Boxes [A,4] in pixels."""
-    reach = outputs.distances[index] * outputs.strides[:, None]
-    return torch.cat([outputs.centres - reach[:, :2], outputs.centres + reach[:, 2:]], 1)
+def _positives(outputs: Outputs, target: Target, labelled: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What the places of a batch should say: classes [B,A,K], and of the P positive places the index of the
+    image [P], of the place [P], and the box [P,4] that it answers for."""
+    wanted = torch.zeros_like(outputs.logits)
+    images, places, boxes = [], [], []
+    for index, (row, known) in enumerate(_rows(target, labelled)):
+        true = _known(row, known)
+        owner = _assign(outputs.centres, outputs.strides, true.xyxy)
+        (place,) = torch.nonzero(owner >= 0, as_tuple=True)
+        wanted[index, place, true.classes[owner[place]]] = 1
+        images.append(torch.full_like(place, index))
+        places.append(place)
+        boxes.append(true.xyxy[owner[place]])
+    return wanted, torch.cat(images), torch.cat(places), torch.cat(boxes)
+
+
+def _decode(outputs: Outputs) -> Tensor:
+    """Boxes [B,A,4] in pixels."""
+    reach = outputs.distances * outputs.strides[:, None]
+    return torch.cat([outputs.centres - reach[..., :2], outputs.centres + reach[..., 2:]], 2)
 
 
 def _centredness(centres: Tensor, boxes: Tensor) -> Tensor:
@@ -175,24 +192,14 @@ def metrics(observations: Sequence[Observation]) -> Metrics:
     A prediction counts as a hit in `recall_1fp` at IoU 0.2: the reader must be shown the place, not the outline.
     All are undefined without any true box.
     """
-    if not any(len(o.true.xyxy) for o in observations):
+    lesions = sum(len(o.true.xyxy) for o in observations)
+    if not lesions:
         return {}
-    precision = MeanAveragePrecision()
-    precision.update([_as_dict(o.predicted) for o in observations], [_as_dict(o.true) for o in observations])
-    with _quiet:  # it turns standard output away while it computes, which two threads must not do at a time
-        values = precision.compute()
-    return {
-        "map": float(values["map"]),
-        "map50": float(values["map_50"]),
-        "recall_1fp": recall_at(1.0, [(o.predicted, o.true) for o in observations]),
-    }
+    precision, precision50 = average_precision([o.matches for o in observations])
+    recall = recall_at(1.0, lesions, [o.hits for o in observations])
+    return {"map": precision, "map50": precision50, "recall_1fp": recall}
 
 
-def _as_dict(boxes: Boxes) -> dict[str, Tensor]:
-    scores = {} if boxes.scores is None else {"scores": boxes.scores}
-    return {"boxes": boxes.xyxy, "labels": boxes.classes, **scores}
-
-
-def probabilities(observations: Sequence[Observation]) -> tuple[Array, Array] | None:
+def probabilities(observations: Sequence[Observation]) -> tuple[Array, Array] | None:  # noqa: ARG001
     """None: a box's score is no probability of an event that was counted."""
     return None

@@ -27,9 +27,7 @@ class MultiTask(nn.Module):
         channels = cast(Any, self.encoder).feature_info.channels()
         self.heads = nn.ModuleDict(
             {
-                spec.name: find("mtmed.heads", spec.kind, "head kind").Decoder(
-                    spec, channels, architecture.channels
-                )
+                spec.name: find("mtmed.heads", spec.kind, "head kind").Decoder(spec, channels, architecture.channels)
                 for spec in architecture.heads
             }
         )

@@ -53,9 +53,7 @@ def _endless(
         yield from batches(studies, heads, spec.batch_size, generator, spec.augment)
 
 
-def _step(
-    model: MultiTask, optimizer: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec
-) -> dict[str, float]:
+def _step(model: MultiTask, optimizer: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec) -> dict[str, float]:
     heads = present_heads(batch)
     if not heads:
         return {}
@@ -96,7 +94,7 @@ def _optimizer(model: MultiTask, studies: Sequence[Study], spec: TrainingSpec) -
         matrix = parameter.ndim > 1 and "predictor" not in name and "cls_logits" not in name
         (matrices if matrix else rest).append(parameter)
     groups = [{"params": matrices, "weight_decay": spec.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=spec.learning_rate)
+    return torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
 
 
 def to_device(batch: Batch, place: torch.device) -> Batch:

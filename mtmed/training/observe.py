@@ -10,9 +10,7 @@ from mtmed.models.multitask import MultiTask
 from mtmed.types import Boxes, Study
 
 
-def observe(
-    model: MultiTask, studies: Sequence[Study], batch_size: int = 32
-) -> dict[str, tuple[list[Any], list[str]]]:
+def observe(model: MultiTask, studies: Sequence[Study], batch_size: int = 32) -> dict[str, tuple[list[Any], list[str]]]:
     """Observations and patients of every head's labelled studies: {head: (observations, patients)}."""
     out: dict[str, tuple[list[Any], list[str]]] = {}
     for spec in model.architecture.heads:
@@ -42,4 +40,3 @@ def _to_cpu(prediction: Any) -> Any:
     if isinstance(prediction, torch.Tensor):
         return prediction.cpu()
     return [Boxes(b.xyxy.cpu(), b.classes.cpu(), b.scores.cpu()) for b in prediction]
-

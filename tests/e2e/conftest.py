@@ -16,7 +16,17 @@ import yaml
 from flows.served import server
 
 ROOT = Path(__file__).parents[2]
-KEPT = ("flows", "tasks", "mtmed", "dvc.yaml", "pyproject.toml", ".dvc", ".dvcignore", ".gitignore", "prefect.yaml")
+KEPT = (
+    "flows",
+    "tasks",
+    "mtmed",
+    "dvc.yaml",
+    "pyproject.toml",
+    ".dvc",
+    ".dvcignore",
+    ".gitignore",
+    "prefect.yaml",
+)
 SITES = ("alder", "birch", "cedar", "dogwood")
 TINY = {
     "image": {"size": 64},
@@ -64,15 +74,13 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     parsed = config.load(folder / "params.yaml")
     for site in SITES:
         phantom.write(parsed.phantom[site], folder / "data/raw" / site)
-        prepare(site, parsed, folder / "data/raw" / site, folder / "data/prepared" / site, lambda line: None)
+        prepare(site, parsed, folder / "data/raw" / site, folder / "data/prepared" / site, lambda _: None)
     return folder
 
 
 def run(folder: Path, environment: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
     """A command of the project in a folder; its output is shown when it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, capture_output=True, text=True)
     print(done.stdout[-4000:], done.stderr[-4000:])
     return done
 
@@ -113,7 +121,11 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     params = tiny()
     params["evaluation"]["references"] = ["local", "pooled", "threshold"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"],
+    ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     assert dvc(folder, environment, "repro").returncode == 0
     return folder

@@ -11,10 +11,18 @@ from flows.served import free_port
 from tests.e2e.conftest import SITES, process
 
 pytestmark = [pytest.mark.server, pytest.mark.browser, pytest.mark.xdist_group("pipeline")]
-QUIET = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --hide-scrollbars --window-size=1400,3000"
-).split()
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--window-size=1400,3000",
+]
 
 
 def browse(chromium: str, profile: Path, address: str, *what: str) -> str:
@@ -31,9 +39,7 @@ def test_the_report_shows_pictures_offline(project: Path, chromium: str, tmp_pat
     assert all(site in page for site in SITES)
 
 
-def test_mlflow_shows_the_federation(
-    project: Path, chromium: str, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_mlflow_shows_the_federation(project: Path, chromium: str, environment: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     quiet = {**environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = ("mlflow", "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1")

@@ -12,6 +12,8 @@ import yaml
 from tests.e2e.conftest import SITES, dvc, run, tiny
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("pipeline")]
+
+
 def test_nothing_to_do_the_second_time(project: Path, environment: dict[str, str]) -> None:
     assert "up to date" in dvc(project, environment, "repro").stdout
 

@@ -73,7 +73,8 @@ def test_each_site_evaluated_both_models(apart: Path) -> None:
         assert {"global", "local"} <= heads.keys()
 
 
-def test_nothing_says_where_a_site_keeps_its_data(apart: Path, environment: dict[str, str]) -> None:
+@pytest.mark.usefixtures("apart")
+def test_nothing_says_where_a_site_keeps_its_data(environment: dict[str, str]) -> None:
     import httpx
 
     runs = httpx.post(f"{environment['PREFECT_API_URL']}/flow_runs/filter", json={"limit": 200}).json()

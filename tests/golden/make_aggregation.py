@@ -43,9 +43,7 @@ def _update(k: int, site: str) -> SiteUpdate:
 def results() -> dict[str, Any]:
     """{strategy: {mean, precision, contributions}}."""
     model, sites = updates()
-    strategies = {
-        name: find("mtmed.aggregation", name, "strategy").Strategy() for name in names("mtmed.aggregation")
-    }
+    strategies = {name: find("mtmed.aggregation", name, "strategy").Strategy() for name in names("mtmed.aggregation")}
     strategies["bayes, the Laplace product"] = bayes.Strategy(alpha=0, a=1, b=1)
     return {name: _result(strategy, model, sites) for name, strategy in strategies.items()}
 

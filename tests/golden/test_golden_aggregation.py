@@ -13,9 +13,7 @@ FOUND = results()
 
 def leaves(value, path=""):
     """{path: number} of nested dictionaries and lists."""
-    items = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    )
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if items is None:
         return {path: value}
     return {name: number for key, inner in items for name, number in leaves(inner, f"{path}/{key}").items()}

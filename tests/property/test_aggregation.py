@@ -65,8 +65,7 @@ def rounds(draw, least=1, zeros=0.3):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     model = GlobalModel(3, tensors(rng), precisions(rng, 0), {"run": "x"})
     return model, [
-        update(site, rng, dict(zip(HEADS, draw(st.tuples(count, count)), strict=True)), zeros)
-        for site in sites
+        update(site, rng, dict(zip(HEADS, draw(st.tuples(count, count)), strict=True)), zeros) for site in sites
     ]
 
 
@@ -85,9 +84,7 @@ def numpy_pull(mean, updates, name, weights):
     weights = [np.broadcast_to(np.asarray(w, float), start.shape) for w in weights]
     whole = sum(weights)
     pulled = sum(w * (u.mean[name].numpy() - start) for w, u in zip(weights, updates, strict=True))
-    return torch.from_numpy(
-        start + np.divide(pulled, whole, out=np.zeros_like(start), where=whole > 0)
-    ).float()
+    return torch.from_numpy(start + np.divide(pulled, whole, out=np.zeros_like(start), where=whole > 0)).float()
 
 
 def expect_pull(strategy, model, updates, weights):
@@ -217,9 +214,7 @@ def opinion_pool(updates, name, alpha, a, b):
     return [x + lam * n for x, n in zip(q, counts, strict=True)]
 
 
-@given(
-    rounds(), st.sampled_from([0, 0.1, 3.0]), st.sampled_from([0, 0.5, 1, 2]), st.sampled_from([0.5, 1, 2])
-)
+@given(rounds(), st.sampled_from([0, 0.1, 3.0]), st.sampled_from([0, 0.5, 1, 2]), st.sampled_from([0.5, 1, 2]))
 def test_bayes_by_numpy(given_round, alpha, a, b):
     model, updates = given_round
     strategy = bayes.Strategy(alpha, a, b)
@@ -234,9 +229,7 @@ def test_without_tempering_bayes_is_the_product_of_the_factors(given_round):
         if "running" not in name:
             weights = [precision_of(u, name) for u in updates]
             counts = [reach(u, name) for u in updates]
-            expected = numpy_pull(
-                model.mean[name], updates, name, weights if sum(map(np.sum, weights)) else counts
-            )
+            expected = numpy_pull(model.mean[name], updates, name, weights if sum(map(np.sum, weights)) else counts)
             close(result.mean[name], expected)
 
 
@@ -264,9 +257,7 @@ def test_with_a_huge_alpha_bayes_counts_labels(given_round):
 def test_a_more_confident_site_pulls_harder(given_round, factor, a):
     model, updates = given_round
     sites = [replace(u, labelled=dict.fromkeys(HEADS, 5)) for u in updates[:2]]
-    sites = [
-        replace(u, precision={n: u.precision.get(n, torch.ones(SHAPES[n])) for n in SHAPES}) for u in sites
-    ]
+    sites = [replace(u, precision={n: u.precision.get(n, torch.ones(SHAPES[n])) for n in SHAPES}) for u in sites]
     surer = replace(sites[0], precision={n: p * factor for n, p in sites[0].precision.items()})
     strategy = bayes.Strategy(a=a)
     before, after = strategy.aggregate(model, sites).mean, strategy.aggregate(model, [surer, sites[1]]).mean

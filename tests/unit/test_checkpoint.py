@@ -143,9 +143,7 @@ def test_an_update_of_another_version_is_one_line():
 
 
 def test_a_kind_where_the_other_is_expected_is_one_line():
-    with pytest.raises(
-        UserError, match=r"^a\.file is no model: expected a file that a federation wrote as one$"
-    ):
+    with pytest.raises(UserError, match=r"^a\.file is no model: expected a file that a federation wrote as one$"):
         checkpoint.read_model(UPDATE_FILE, "a.file")
     with pytest.raises(UserError, match="is no update"):
         checkpoint.read_update(MODEL_FILE)
@@ -158,9 +156,7 @@ def test_a_kind_where_the_other_is_expected_is_one_line():
 )
 def test_weights_of_another_architecture_are_one_line(encoder, heads):
     mean = checkpoint.weights(build(tiny.architecture(encoder, heads)))
-    with pytest.raises(
-        UserError, match=r"do not fit the architecture 'test_convnext' with heads lesion"
-    ) as caught:
+    with pytest.raises(UserError, match=r"do not fit the architecture 'test_convnext' with heads lesion") as caught:
         checkpoint.network(mean, ARCHITECTURE)
     assert "\n" not in str(caught.value)
 

@@ -92,9 +92,7 @@ def rows(folder):
 
 def test_help_is_fast_because_nothing_heavy_is_imported():
     code = "import sys, flows.cli; print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"torch", "timm", "mlflow", "prefect", "numpy", "pydantic"} & set(loaded.stdout.split())
     assert all(word in mtmed("--help").output for word in ("predict", "evaluate", "doctor", "datasets"))
 
@@ -151,9 +149,7 @@ def test_an_image_that_cannot_be_used_does_not_stop_the_others(model, film, tmp_
 
 
 def test_images_of_one_name_do_not_overwrite_each_other(model, tmp_path):
-    images = [
-        tmp_path / f"{folder}/{name}" for folder, name in (("a", "x.png"), ("b", "x.png"), ("b", "X.jpg"))
-    ]
+    images = [tmp_path / f"{folder}/{name}" for folder, name in (("a", "x.png"), ("b", "x.png"), ("b", "X.jpg"))]
     for seed, image in enumerate(images):
         image.parent.mkdir(exist_ok=True)
         Image.fromarray(noise(seed)).save(image)
@@ -226,9 +222,7 @@ def test_a_model_of_the_store(model, film, tmp_path, monkeypatch):
 
 
 def test_options_that_are_wrong(model, film, tmp_path):
-    refused(
-        mtmed("predict", model, film, "--out", film, "--modality", "chest_xray"), "--out .* cannot be made"
-    )
+    refused(mtmed("predict", model, film, "--out", film, "--modality", "chest_xray"), "--out .* cannot be made")
     refused(mtmed("predict", model, film, "--out", tmp_path, "--modality", "xray"), "unknown modality 'xray'")
     assert not list(tmp_path.iterdir())
 
@@ -271,10 +265,7 @@ def test_evaluate_measures_at_the_images_own_size(model, tmp_path):
     assert mtmed("evaluate", model, tmp_path, "--json", tmp_path / "r.json").exit_code == 0
     found = json.loads((tmp_path / "r.json").read_text())
     assert found.keys() == {"lung_segmentation", "quarantined"}
-    assert (
-        mtmed("predict", model, tmp_path / "a.png", "--out", tmp_path, "--modality", "chest_xray").exit_code
-        == 0
-    )
+    assert mtmed("predict", model, tmp_path / "a.png", "--out", tmp_path, "--modality", "chest_xray").exit_code == 0
     predicted = np.asarray(Image.open(tmp_path / "a.lung_segmentation.lung.png")) > 0
     both = (predicted & (mask > 0)).sum()
     assert found["lung_segmentation"]["dice"] == pytest.approx(2 * both / (predicted.sum() + 2), abs=1e-6)
@@ -330,9 +321,7 @@ def test_manifests_that_are_wrong(model, film, tmp_path):
     refused(evaluate(film), "is not a CSV file in UTF-8")
     refused(evaluate(tmp_path, tmp_path), "--json .* is a folder")
     refused(evaluate(tmp_path, film / "r.json"), "--json .* cannot be written")
-    refused(
-        evaluate(tmp_path, tmp_path / "r.json", "--mapping", "nowhere.yaml"), "no mapping at nowhere.yaml"
-    )
+    refused(evaluate(tmp_path, tmp_path / "r.json", "--mapping", "nowhere.yaml"), "no mapping at nowhere.yaml")
     (tmp_path / "manifest.csv").write_text("image,patient_id,label,view\na.png,p,normal,PA\n")
     result = evaluate(tmp_path)
     assert result.exit_code == 2
@@ -375,9 +364,7 @@ def test_real_manifests(model, tmp_path, folder, heads):
 PARAMS = {
     "sites": {"elm": {"dataset": "manifest", "raw": "data/raw/elm"}},
     "image": {"size": 64},
-    "heads": {
-        "pneumonia": {"kind": "classification", "classes": ["pneumonia"], "modalities": ["chest_xray"]}
-    },
+    "heads": {"pneumonia": {"kind": "classification", "classes": ["pneumonia"], "modalities": ["chest_xray"]}},
     "model": {"encoder": "edgenext_xx_small", "channels": 16},
     "tracking": {"uri": "sqlite:///mlflow.db"},
 }

@@ -12,9 +12,7 @@ RAW = {
     "sites": {name: {"dataset": "manifest", "raw": f"data/{name}"} for name in ("alder", "birch")},
     "heads": {"masks": HEAD},
     "strategies": {"bayes": {"alpha": 0.1}},
-    **{
-        part: {} for part in ("image", "model", "training", "federation", "evaluation", "tracking", "phantom")
-    },
+    **{part: {} for part in ("image", "model", "training", "federation", "evaluation", "tracking", "phantom")},
 }
 DATA = {"alder": "1.dir", "birch": "2.dir"}
 

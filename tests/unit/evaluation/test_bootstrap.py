@@ -9,9 +9,7 @@ def mean(sample):
 
 
 def test_images_of_a_patient_go_together():
-    drawn = replicates(
-        [1, 2, 3, 4], ["a", "a", "b", "b"], lambda s: {"odd": sum(x % 2 for x in s)}, 50, seed=0
-    )
+    drawn = replicates([1, 2, 3, 4], ["a", "a", "b", "b"], lambda s: {"odd": sum(x % 2 for x in s)}, 50, seed=0)
     assert set(drawn["odd"]) == {2.0}  # any two patients bring two odd images
 
 

@@ -21,9 +21,7 @@ def test_a_head_with_probabilities():
     found = evaluate_head(OBSERVATIONS, PATIENTS, metrics, probabilities, replicates=25, seed=1)
     assert found.metrics["mean"] == pytest.approx(0.45)
     assert 0 < found.metrics["calibration_error"] < 1
-    assert {name: len(values) for name, values in found.replicates.items()} == dict.fromkeys(
-        found.metrics, 25
-    )
+    assert {name: len(values) for name, values in found.replicates.items()} == dict.fromkeys(found.metrics, 25)
     assert sum(found.calibration["count"]) == 10
     assert (found.images, found.patients) == (10, 5)
 

@@ -39,9 +39,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
         self.tags.add(tag)
-        self.fetched += [
-            v for k, v in attrs if k in ("src", "srcset", "href", "action", "data", "poster") and v
-        ]
+        self.fetched += [v for k, v in attrs if k in ("src", "srcset", "href", "action", "data", "poster") and v]
         self.ids += [found["id"]] if found.get("id") else []
         if tag == "img":
             self.images.append(found)

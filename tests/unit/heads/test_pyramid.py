@@ -89,9 +89,7 @@ def test_channels_permute():
 
 @pytest.mark.parametrize("kind", names("mtmed.heads"))
 def test_every_norm_of_a_decoder_has_one_group(kind):
-    decoder = find("mtmed.heads", kind, "head kind").Decoder(
-        HeadSpec("h", kind, ("a",), ("mammography",)), [4], C
-    )
+    decoder = find("mtmed.heads", kind, "head kind").Decoder(HeadSpec("h", kind, ("a",), ("mammography",)), [4], C)
     norms = [m for m in decoder.modules() if "Norm" in type(m).__name__]
     assert norms
     assert all(isinstance(m, nn.GroupNorm) and m.num_groups == 1 for m in norms)

@@ -113,9 +113,7 @@ def test_metrics_agree_with_counting(seed, images, classes):
 
 def test_dice_agrees_with_torchmetrics():
     predicted, true = torch.rand(B, K, S, S), masks()
-    expected = dice_score(
-        (predicted > 0.5).int(), true.int(), K, average="none", aggregation_level="samplewise"
-    )
+    expected = dice_score((predicted > 0.5).int(), true.int(), K, average="none", aggregation_level="samplewise")
     assert metrics(observed(predicted, true, KNOWN))["dice"] == pytest.approx(float(expected.mean()))
 
 

@@ -27,9 +27,7 @@ def test_maps_are_channels_first_from_fine_to_coarse(built):
     name, model = built
     found = encoder.maps(model.eval(), torch.rand(2, 1, SIZE, SIZE))
     channels = model.feature_info.channels()
-    assert [tuple(m.shape) for m in found] == [
-        (2, c, w, w) for c, w in zip(channels, WIDTHS[name], strict=True)
-    ]
+    assert [tuple(m.shape) for m in found] == [(2, c, w, w) for c, w in zip(channels, WIDTHS[name], strict=True)]
     assert all(m.isfinite().all() for m in found)
 
 

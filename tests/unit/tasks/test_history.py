@@ -78,9 +78,7 @@ def test_tables(tmp_path):
         [0, "birch", 10, 20],
         [1, "alder", 10, 20],
     ]
-    assert tables["seconds.csv"].set_index("stage")["seconds"].to_dict() == pytest.approx(
-        history.seconds(RECORDS)
-    )
+    assert tables["seconds.csv"].set_index("stage")["seconds"].to_dict() == pytest.approx(history.seconds(RECORDS))
 
 
 def test_tables_of_nothing_have_their_columns(tmp_path):

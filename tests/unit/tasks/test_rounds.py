@@ -112,9 +112,7 @@ def test_an_update_says_where_it_comes_from_and_what_was_learned(world):
     assert moved
     assert not [n for n in moved if "lesion_" in n]
     assert {m.split("/")[0] for m in update.metrics} == {"train", "validation"}
-    assert json.loads(json.dumps(answers["birch"]))["sent"] == len(
-        run.exchange.get(update_key(run.key, 0, "birch"))
-    )
+    assert json.loads(json.dumps(answers["birch"]))["sent"] == len(run.exchange.get(update_key(run.key, 0, "birch")))
     assert {stage for stage, *_ in answers["birch"]["spans"]} == {"exchange", "validate", "train", "fisher"}
 
 
@@ -265,9 +263,7 @@ def test_a_head_that_no_site_labels_is_one_line(world):
     sites = survey(config, places)
     for site in sites:
         site["labelled"]["lesion_detection"] = 0
-    with pytest.raises(
-        UserError, match="head 'lesion_detection' is labelled at no site: add its labels, or leave"
-    ):
+    with pytest.raises(UserError, match="head 'lesion_detection' is labelled at no site: add its labels, or leave"):
         federation.open_run(config, sites)
     assert not Exchange(config.federation.exchange).names("")
 

@@ -67,8 +67,6 @@ def test_a_gpu_is_used_where_there_is_one(available, kind, monkeypatch):
 def test_training_in_bfloat16_stays_finite_and_keeps_float32_weights(encoder, monkeypatch):
     monkeypatch.setattr(device, "_cpu_bfloat16", lambda: True)  # emulated where it is not there
     net = tiny.network(encoder)
-    losses = train(
-        net, tiny.studies(4), tiny.training(precision="bfloat16", epochs=1), Span(0, 1), tiny.seeds()
-    )
+    losses = train(net, tiny.studies(4), tiny.training(precision="bfloat16", epochs=1), Span(0, 1), tiny.seeds())
     assert all(0 < v < 10 for v in losses.values())
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in net.parameters())

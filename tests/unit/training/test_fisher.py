@@ -41,9 +41,7 @@ def image_by_image(studies, encoder="test_convnext"):
 def test_it_is_the_mean_squared_gradient_image_by_image(encoder):
     studies = [*tiny.studies(3), *tiny.studies(2, 1, {"malignancy": [True, False], "lesion_detection": ALL})]
     found, expected = measured(studies, encoder=encoder), image_by_image(studies, encoder)
-    assert found.keys() == {n for n, v in expected.items() if v.any()} | {
-        n for n in found if not found[n].any()
-    }
+    assert found.keys() == {n for n, v in expected.items() if v.any()} | {n for n in found if not found[n].any()}
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-3 * float(expected[name].mean()))
 

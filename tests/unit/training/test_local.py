@@ -133,9 +133,7 @@ def test_the_loss_reported_is_that_of_the_last_pass():
     spec = tiny.training(epochs=2, batch_size=99, augment=False)
     both = train(net, tiny.studies(), spec, ONE_ROUND, tiny.seeds())
     again = tiny.network()
-    train(
-        again, tiny.studies(), tiny.training(epochs=1, batch_size=99, augment=False), Span(0, 2), tiny.seeds()
-    )
+    train(again, tiny.studies(), tiny.training(epochs=1, batch_size=99, augment=False), Span(0, 2), tiny.seeds())
     tiny_rate = tiny.training(epochs=1, batch_size=99, augment=False, learning_rate=1e-9)
     second = train(again, tiny.studies(), tiny_rate, ONE_ROUND, tiny.seeds())
     assert both == pytest.approx(second, rel=1e-3)
@@ -162,9 +160,7 @@ def test_the_weight_of_a_head_is_its_share_of_the_gradient():
 
 def test_gradients_are_clipped():
     net = tiny.network()
-    train(
-        net, tiny.studies(), tiny.training(epochs=1, batch_size=99, clip_norm=1e-3), ONE_ROUND, tiny.seeds()
-    )
+    train(net, tiny.studies(), tiny.training(epochs=1, batch_size=99, clip_norm=1e-3), ONE_ROUND, tiny.seeds())
     squares = sum(float(p.grad.square().sum()) for p in net.parameters() if p.grad is not None)
     assert math.sqrt(squares) == pytest.approx(1e-3, rel=1e-2)
 

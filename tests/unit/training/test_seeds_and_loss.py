@@ -38,14 +38,10 @@ def test_a_head_is_averaged_over_its_labelled_images_and_weighed():
     outputs = net(given.images, present_heads(given))
     losses = head_losses(net, outputs, given)
     target, known = given.targets["malignancy"], given.labelled["malignancy"]
-    nll = torch.nn.functional.binary_cross_entropy_with_logits(
-        outputs["malignancy"], target, reduction="none"
-    )
+    nll = torch.nn.functional.binary_cross_entropy_with_logits(outputs["malignancy"], target, reduction="none")
     torch.testing.assert_close(losses["malignancy"], (nll[:2].mean(1).sum() + nll[2:, 0].sum()) / 4)
     masks = net.decoder("lesion_segmentation")
-    alone = masks.losses(
-        outputs["lesion_segmentation"][:2], given.targets["lesion_segmentation"][:2], known[:2]
-    )
+    alone = masks.losses(outputs["lesion_segmentation"][:2], given.targets["lesion_segmentation"][:2], known[:2])
     torch.testing.assert_close(losses["lesion_segmentation"], alone.mean())
     torch.testing.assert_close(hybrid(net, losses), sum(losses.values()))
 
