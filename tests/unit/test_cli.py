@@ -27,7 +27,6 @@ from mtmed.models.multitask import build
 from mtmed.types import Architecture, GlobalModel, HeadSpec
 
 ROOT = Path(__file__).parents[2]
-REAL = ROOT / "../shared/data"
 BOTH, CHEST = ("mammography", "chest_xray"), ("chest_xray",)
 HEADS = (
     HeadSpec("lesion_segmentation", "segmentation", ("lesion",), BOTH),
@@ -341,7 +340,6 @@ def test_the_documented_mapping_is_valid():
         assert set(rule) == {name.rstrip("_") for name in kind.model_fields}, "the example shows every key"
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real images at ../shared/data")
 @pytest.mark.parametrize(
     ("folder", "heads"),
     [
@@ -351,8 +349,8 @@ def test_the_documented_mapping_is_valid():
         ("mammo_mias", {"lesion_segmentation": 209, "lesion_detection": 209, "malignancy": 212}),
     ],
 )
-def test_real_manifests(model, tmp_path, folder, heads):
-    result = mtmed("evaluate", model, REAL / folder, "--json", tmp_path / "r.json")
+def test_real_manifests(real, model, tmp_path, folder, heads):
+    result = mtmed("evaluate", model, real / folder, "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.stderr
     found = json.loads((tmp_path / "r.json").read_text())
     assert found.pop("quarantined") == 0

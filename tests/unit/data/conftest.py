@@ -21,15 +21,6 @@ HEADS = {
 
 
 @pytest.fixture(scope="session")
-def real() -> Path:
-    """The folder of real images beside the repository; tests that want it are skipped without it."""
-    folder = Path(__file__).parents[3] / "../shared/data"
-    if not folder.is_dir():
-        pytest.skip("no real images at ../shared/data")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def hospital(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Writes a small phantom: `hospital(modality=..., patients=...)` -> its folder."""
 

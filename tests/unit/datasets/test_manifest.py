@@ -2,7 +2,6 @@
 
 import csv
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,10 +198,6 @@ def test_an_unknown_option():
         Options.model_validate({"manifst": "x"})
 
 
-REAL = Path(__file__).parents[3] / "../shared/data"
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="no real images at ../shared/data")
 @pytest.mark.parametrize(
     ("folder", "labelled"),
     [
@@ -212,8 +207,8 @@ REAL = Path(__file__).parents[3] / "../shared/data"
         ("cxr_multisite_ncsa", {"lung_segmentation": 66, "pneumonia": 103}),
     ],
 )
-def test_real_manifests(folder, labelled):
-    found = read(REAL / folder)
+def test_real_manifests(real, folder, labelled):
+    found = read(real / folder)
     assert not any(s.fault for s in found)
     for head, count in labelled.items():
         assert sum(head in known(s) for s in found) == count
