@@ -17,6 +17,7 @@ from mtmed.config import load
 from mtmed.data import store
 from mtmed.models.multitask import build
 from mtmed.registry import find
+from mtmed.training.optimizer import Moments
 from mtmed.types import GlobalModel, SiteUpdate
 from tasks.stopwatch import Stopwatch
 from tasks.train_site import local_round
@@ -30,11 +31,12 @@ def main(params: str = "params.yaml") -> None:
     strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
     studies = {site: store.read(Path("data/prepared") / site) for site in sorted(config.sites)}
     model = GlobalModel(0, checkpoint.weights(build(config.architecture, config.federation.seed)))
+    kept: dict[str, Moments] = {site: {} for site in studies}
     start = time.perf_counter()
 
     def one(site: str) -> SiteUpdate:
         net = checkpoint.network(model.mean, config.architecture)
-        return local_round(net, studies[site], config, site, model.round, Stopwatch())
+        return local_round(net, studies[site], config, site, model.round, Stopwatch(), kept[site])
 
     with ThreadPoolExecutor(config.federation.concurrency) as pool:
         for _ in range(config.federation.rounds):

@@ -12,6 +12,7 @@ _DEFAULTS = {
     "PREFECT_RUNNER_POLL_FREQUENCY": "1",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "DVC_NO_ANALYTICS": "1",
 }
 for _name, _value in _DEFAULTS.items():

@@ -10,6 +10,7 @@ from mtmed.data import store
 from mtmed.models.multitask import MultiTask, build
 from mtmed.training import device
 from mtmed.training.local import Span, train
+from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import GlobalModel, Study
 from tasks.jobs import Job
@@ -47,9 +48,10 @@ def reference_key(config: Config, places: Sequence[Place]) -> str:
 
 def _train_all_rounds(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
     net = build(config.architecture, config.federation.seed).to(device.pick())
+    kept: Moments = {}
     for round in range(config.federation.rounds):
         seeds = generator(config.federation.seed, round, name, "train")
-        train(net, studies, config.training, Span(round, config.federation.rounds), seeds)
+        train(net, studies, config.training, Span(round, config.federation.rounds), seeds, kept)
         print(f"{name}: {round + 1} of {config.federation.rounds} rounds alone", flush=True)
     return net
 

@@ -15,9 +15,11 @@ from mtmed.registry import find
 from mtmed.training import device, fisher
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
+from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import SiteUpdate, Study
 from tasks.jobs import Job, update_key
+from tasks.memory import Memory
 from tasks.site import Place
 from tasks.stopwatch import Stopwatch
 
@@ -31,7 +33,10 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
         mean = checkpoint.read_mean(start, job.models["start"])
         studies = store.read(place.data, None)
     net = checkpoint.network(mean, config.architecture).to(device.pick())
-    update = local_round(net, studies, config, place.site, job.round, watch)
+    memory = Memory(place.state / "moments" / job.run)
+    kept = memory.read(job.round)
+    update = local_round(net, studies, config, place.site, job.round, watch, kept)
+    memory.write(job.round, kept)
     update = replace(update, lineage={"data": place.digest(), "code": lineage.code(), "run": job.run})
     key = update_key(job.run, job.round, place.site)
     with watch("exchange"):
@@ -48,16 +53,25 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
 
 
 def local_round(
-    net: MultiTask, studies: Sequence[Study], config: Config, site: str, round: int, watch: Stopwatch
+    net: MultiTask,
+    studies: Sequence[Study],
+    config: Config,
+    site: str,
+    round: int,
+    watch: Stopwatch,
+    kept: Moments,
 ) -> SiteUpdate:
-    """Validate the model that came, train it in place, and measure the precision if the strategy asks for it."""
+    """Validate the model that came, train it in place, and measure the precision if the strategy asks for it.
+
+    `kept`, the optimiser's moments after the last round, become those after this one.
+    """
     training = [s for s in studies if s.split == "train"]
     seed = (config.federation.seed, round, site)
     with watch("validate"):
         metrics = _validation(net, [s for s in studies if s.split == "validation"])
     with watch("train"):
         span = Span(round, config.federation.rounds)
-        losses = train(net, training, config.training, span, generator(*seed, "train"))
+        losses = train(net, training, config.training, span, generator(*seed, "train"), kept)
     with watch("fisher"):
         precision = _precision(net, training, config, seed)
     metrics |= {f"train/{head}": loss for head, loss in losses.items()}

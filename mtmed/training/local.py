@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mtmed.config import TrainingSpec
 from mtmed.data.loader import batches
 from mtmed.models.multitask import MultiTask
-from mtmed.training import device
+from mtmed.training import device, optimizer
 from mtmed.training.loss import head_losses, hybrid, present_heads
 from mtmed.types import Batch, HeadSpec, Study
 
@@ -25,24 +25,37 @@ class Span:
 
 
 def train(
-    model: MultiTask, studies: Sequence[Study], spec: TrainingSpec, span: Span, generator: torch.Generator
+    model: MultiTask,
+    studies: Sequence[Study],
+    spec: TrainingSpec,
+    span: Span,
+    generator: torch.Generator,
+    kept: optimizer.Moments | None = None,
 ) -> dict[str, float]:
     """Train in place for the configured epochs or steps; the mean loss per head of the last pass.
 
     Parameters that no labelled image reaches do not move, not by weight decay either.
+
+    Args:
+        kept: the optimiser's moments after the site's last round, replaced by those after this one; without
+            it, or where it is empty, they start afresh.
     """
     place = next(model.parameters()).device
     heads = model.architecture.heads
-    optimizer = _optimizer(model, studies, spec)
+    adam = optimizer.build(model, studies, spec)
+    optimizer.restore(adam, model, kept or {})
     per_epoch = math.ceil(len(studies) / spec.batch_size)
     steps = spec.steps or spec.epochs * per_epoch
     losses: dict[str, list[float]] = defaultdict(list)
     model.train()
     for step, batch in zip(range(steps), _endless(studies, heads, spec, generator), strict=False):
-        _set_rate(optimizer, rate(spec, span, step / steps))
-        for head, loss in _step(model, optimizer, to_device(batch, place), spec).items():
+        optimizer.set_rate(adam, rate(spec, span, step / steps))
+        for head, loss in _step(model, adam, to_device(batch, place), spec).items():
             if step >= steps - per_epoch:
                 losses[head].append(loss)
+    if kept is not None:
+        kept.clear()
+        kept.update(optimizer.moments(adam, model))
     return {head: sum(values) / len(values) for head, values in losses.items()}
 
 
@@ -53,17 +66,17 @@ def _endless(
         yield from batches(studies, heads, spec.batch_size, generator, spec.augment)
 
 
-def _step(model: MultiTask, optimizer: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec) -> dict[str, float]:
+def _step(model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec) -> dict[str, float]:
     heads = present_heads(batch)
     if not heads:
         return {}
     with device.autocast(spec.precision, batch.images.device):
         outputs = model(batch.images, heads)
     losses = head_losses(model, outputs, batch)
-    optimizer.zero_grad(set_to_none=True)
+    adam.zero_grad(set_to_none=True)
     hybrid(model, losses).backward()
     nn.utils.clip_grad_norm_(model.parameters(), spec.clip_norm)
-    optimizer.step()
+    adam.step()
     return {head: float(loss.detach()) for head, loss in losses.items()}
 
 
@@ -75,26 +88,6 @@ def rate(spec: TrainingSpec, span: Span, progress: float) -> float:
     at = span.start + progress
     warm = min(1.0, (at + 0.1) / spec.warmup_rounds) if spec.warmup_rounds else 1.0
     return spec.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * min(1.0, at / span.rounds)))
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = value
-
-
-def _optimizer(model: MultiTask, studies: Sequence[Study], spec: TrainingSpec) -> torch.optim.Optimizer:
-    """AdamW over what the site's labels reach; decay on matrices only, and not on the predictors' class rows."""
-    labelled = {head for s in studies for head, known in s.labelled.items() if known.any()}
-    matrices: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        parts = name.split(".")
-        if parts[0] == "heads" and parts[1] not in labelled:
-            continue
-        matrix = parameter.ndim > 1 and "predictor" not in name and "cls_logits" not in name
-        (matrices if matrix else rest).append(parameter)
-    groups = [{"params": matrices, "weight_decay": spec.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=spec.learning_rate, fused=True)
 
 
 def to_device(batch: Batch, place: torch.device) -> Batch:
