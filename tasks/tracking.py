@@ -13,12 +13,18 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, Schema
 
 from mtmed.config import Config
 from mtmed.errors import UserError
 from tasks.exchange import Exchange
 
 _REQUIREMENTS = ["mtmed", "torch", "torchvision", "timm", "safetensors"]
+_SIGNATURE = ModelSignature(  # of tasks/served_model.py
+    inputs=Schema([ColSpec("string", "path")]),
+    outputs=Schema([ColSpec("string", "path"), ColSpec("string", "findings")]),
+)
 _TAG = "mtmed.run"
 _SITE = "mtmed.site"
 
@@ -83,6 +89,7 @@ class Tracker:
                 python_model=str(Path(__file__).with_name("served_model.py")),
                 artifacts={"model": str(path)},
                 pip_requirements=_REQUIREMENTS,
+                signature=_SIGNATURE,
                 step=step,
                 registered_model_name=self.config.tracking.model if step == self.config.federation.rounds else None,
             )
