@@ -7,7 +7,8 @@ last one registered under `tracking.model` with the alias `champion`.
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlflow.types import ColSpec, Schema
 
 from mtmed.config import Config
 from mtmed.errors import UserError
+from mtmed.evaluation.glossary import term
 from tasks.exchange import Exchange
 
 _REQUIREMENTS = ["mtmed", "torch", "torchvision", "timm", "safetensors"]
@@ -70,7 +72,7 @@ class Tracker:
             for name, value in answer["metrics"].items():
                 values.setdefault(name, []).append(value)
         means = {f"mean/{name}": sum(v) / len(v) for name, v in values.items()}
-        means |= {f"worst/{n}": min(v) for n, v in values.items() if n.startswith("validation/")}
+        means |= {f"worst/{n}": _worst(n, v) for n, v in values.items() if n.startswith("validation/")}
         means["bytes/sent"] = float(sum(a["sent"] for a in record["sites"]))
         self._metrics(self.parent, means, step)
         self._model(record["aggregate"]["key"], step)
@@ -81,7 +83,13 @@ class Tracker:
         self.client.log_batch(run, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
 
     def _model(self, key: str, step: int) -> Any:
-        with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=self.parent):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mlflow.start_run(run_id=self.parent),
+            warnings.catch_warnings(),
+        ):
+            # the input is the path of an image, and an example of one would name a file of somebody's
+            warnings.filterwarnings("ignore", ".*An input example was not provided")
             path = Path(folder) / "global.safetensors"
             path.write_bytes(self.exchange.get(key))
             return mlflow.pyfunc.log_model(
@@ -169,6 +177,11 @@ def _params(config: Config) -> list[Any]:
         **{f"strategy.{k}": v for k, v in config.strategies.get(config.federation.strategy, {}).items()},
     }
     return [mlflow.entities.Param(k, str(v)) for k, v in flat.items()]
+
+
+def _worst(name: str, values: Sequence[float]) -> float:
+    """The value of the worst site; `name` ends with the metric's."""
+    return min(values) if term(name.rpartition("/")[2]).higher_is_better else max(values)
 
 
 def _id(run: Run) -> str:
