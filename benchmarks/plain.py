@@ -2,7 +2,7 @@
 
     python -m benchmarks.plain --params params.yaml
 
-Prints the wall seconds of the rounds, after imports and reading; the yardstick of benchmarks/federation.py.
+Prints the wall seconds of the rounds, after imports and reading; the yardstick of benchmarks/run.py.
 """
 
 import time
