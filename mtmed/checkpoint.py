@@ -93,7 +93,8 @@ def load_weights(net: multitask.MultiTask, mean: Mapping[str, Tensor]) -> None:
 def weights(net: multitask.MultiTask) -> dict[str, Tensor]:
     """The network's floating-point state by name: what travels and is averaged."""
     state = net.state_dict()
-    return {k: v.detach().cpu().clone() for k, v in state.items() if v.is_floating_point()}
+    plain = torch.contiguous_format  # whatever order the network computes in, files and sums have one
+    return {k: v.detach().cpu().clone(memory_format=plain) for k, v in state.items() if v.is_floating_point()}
 
 
 def update_bytes(update: SiteUpdate) -> bytes:

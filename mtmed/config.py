@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from torch import nn
 
 from mtmed.errors import UserError, unknown
+from mtmed.heads._reserved import RESERVED
 from mtmed.registry import expect, find
 from mtmed.types import MODALITIES, Architecture, HeadSpec
 
@@ -155,7 +155,7 @@ class Config(Spec):
             _expect_name("site", name, ("global",))  # its updates would lie where the global model lies
             _expect_options(name, site)
         for spec in self.heads.values():
-            _expect_name("head", spec.name, ("encoder", *dir(nn.ModuleDict())))
+            _expect_name("head", spec.name, RESERVED | {"encoder"})
             _expect_head(spec)
         for name, phantom in self.phantom.items():
             _expect_name("phantom", name)

@@ -4,12 +4,16 @@ B batch, C image channels (1), H W pixels, K classes of a head, M boxes of one i
 Boxes are (x1, y1, x2, y2) in pixels of the image they belong to, origin top left.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # a stage that trains nothing starts sooner without it
+    from torch import Tensor
 
 Array = np.ndarray[Any, Any]
 Metrics = dict[str, float]
@@ -59,7 +63,7 @@ class Boxes:
 
 
 # A segmentation target is a mask Tensor[B,K,H,W], a classification target Tensor[B,K], a detection target B Boxes.
-Target = Tensor | Sequence[Boxes]
+Target: TypeAlias = "Tensor | Sequence[Boxes]"
 
 
 @dataclass(frozen=True)

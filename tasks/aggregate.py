@@ -29,8 +29,7 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
     before, architecture = checkpoint.read_model(exchange.get(model), model)
     sites = [checkpoint.read_update(exchange.get(key), key) for key in updates]
-    after = strategy.aggregate(before, sites)
+    after, shares = strategy.merge(before, sites)
     key = model_key(run, after.round)
     size = exchange.put(key, checkpoint.model_bytes(after, architecture))
-    shares = strategy.contributions(sites)
     return {"key": key, "bytes": size, "seconds": time.perf_counter() - start, "contributions": shares}

@@ -1,16 +1,20 @@
 """What strategies have in common: the interface, who reaches a tensor, and the averaging by counts."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from statistics import fmean
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from mtmed.errors import UserError
 from mtmed.types import GlobalModel, SiteUpdate
 
-Weight = Tensor | float
+if TYPE_CHECKING:  # options are checked in stages that need no torch
+    from torch import Tensor
+
+Weight: TypeAlias = "Tensor | float"
+Shares = dict[str, dict[str, float]]
 
 
 class Strategy(ABC):
@@ -24,21 +28,32 @@ class Strategy(ABC):
         """How hard each site pulls at the parameter `name`: not negative, of any scale, for all or by element."""
 
     def aggregate(self, model: GlobalModel, updates: Sequence[SiteUpdate]) -> GlobalModel:
-        """m + sum_k W_k (theta_k - m) / sum_k W_k; m where all weights are zero. The order does not matter."""
-        sites = ordered(model, updates)
-        mean = {name: _pull(value, sites, name, self.weights(sites, name)) for name, value in model.mean.items()}
-        return GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
+        """The next global model: `merge` without the shares."""
+        return self.merge(model, updates)[0]
 
-    def contributions(self, updates: Sequence[SiteUpdate]) -> dict[str, dict[str, float]]:
-        """{head or "encoder": {site: share}}: the mean share of the pull over the part's parameters."""
-        sites = sorted(updates, key=lambda u: u.site)
-        parts: dict[str, list[list[float]]] = {}
-        for name in sites[0].mean:
-            pulls = [float(torch.as_tensor(w).mean()) for w in self.weights(sites, name)]
+    def merge(self, model: GlobalModel, updates: Sequence[SiteUpdate]) -> tuple[GlobalModel, Shares]:
+        """m + sum_k W_k (theta_k - m) / sum_k W_k; m where all weights are zero. The order does not matter.
+
+        Returns:
+            The next global model, and {head or "encoder": {site: share}}: the mean share of the pull over the
+            part's parameters; a part at which nobody pulls is absent.
+        """
+        sites = ordered(model, updates)
+        mean: dict[str, Tensor] = {}
+        shares: dict[str, list[list[float]]] = {}
+        for name, value in model.mean.items():
+            weights = self.weights(sites, name)
+            mean[name] = _pull(value, sites, name, weights)
+            pulls = [w if isinstance(w, float) else float(w.mean()) for w in weights]
             if sum(pulls) > 0:
-                parts.setdefault(_part(name), []).append([p / sum(pulls) for p in pulls])
-        means = {part: torch.tensor(rows).mean(0).tolist() for part, rows in parts.items()}
-        return {part: {u.site: share for u, share in zip(sites, row, strict=True)} for part, row in means.items()}
+                shares.setdefault(_part(name), []).append([p / sum(pulls) for p in pulls])
+        merged = GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
+        return merged, {part: _by_site(sites, rows) for part, rows in shares.items()}
+
+
+def _by_site(sites: Sequence[SiteUpdate], rows: list[list[float]]) -> dict[str, float]:
+    """{site: mean of its column}."""
+    return {u.site: fmean(column) for u, column in zip(sites, zip(*rows, strict=True), strict=True)}
 
 
 def ordered(model: GlobalModel, updates: Iterable[SiteUpdate]) -> list[SiteUpdate]:
@@ -67,11 +82,11 @@ def _check(model: GlobalModel, update: SiteUpdate, who: str) -> None:
         raise UserError(f"{who} has a negative number of examples")
     for name, value in update.mean.items():
         _expect_shape(model, name, value, who)
-        if not torch.isfinite(value).all():
+        if not value.isfinite().all():
             raise UserError(f"{who} is not finite in {name!r}: lower its learning rate or leave the site out")
     for name, value in update.precision.items():
         _expect_shape(model, name, value, f"the precision in {who}")
-        if not (torch.isfinite(value).all() and (value >= 0).all()):
+        if not (value.isfinite().all() and (value >= 0).all()):
             raise UserError(f"{who} has a negative or infinite precision in {name!r}")
 
 
@@ -99,11 +114,11 @@ def _part(name: str) -> str:
 
 def _pull(mean: Tensor, sites: Sequence[SiteUpdate], name: str, weights: Sequence[Weight]) -> Tensor:
     start = mean.double()  # in double precision, so that equal updates aggregate to themselves
-    whole, pulled = torch.zeros_like(start), torch.zeros_like(start)
+    whole, pulled = start.new_zeros(start.shape), start.new_zeros(start.shape)
     for update, weight in zip(sites, weights, strict=True):
         whole += weight
         pulled += weight * (update.mean[name].double() - start)
-    return (start + torch.where(whole > 0, pulled / whole, 0.0)).to(mean.dtype)
+    return (start + (pulled / whole).where(whole > 0, 0.0)).to(mean.dtype)
 
 
 def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:

@@ -4,16 +4,18 @@ Our own design (docs/method.md); the published abstract of MTMedFormer gives no 
 federated posteriors (Al-Shedivat et al. 2021), Fisher-weighted averaging (Matena and Raffel 2022).
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, ClassVar
 
 from mtmed.aggregation import _base
 from mtmed.errors import UserError
 from mtmed.types import SiteUpdate
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,9 @@ class Strategy(_base.Strategy):
 
     def _quality(self, update: SiteUpdate, name: str, confidence: float, total: float) -> Tensor:
         """Q_k, of the tensor's shape."""
-        shape = update.mean[name].shape
         if confidence == 0:
-            return torch.zeros(shape, dtype=torch.float64)
+            mean = update.mean[name].double()
+            return mean.new_zeros(mean.shape)
         relative = update.precision[name].double() / confidence
         return (confidence / total) ** self.a * relative**self.b
 

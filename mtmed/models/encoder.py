@@ -23,6 +23,7 @@ def build(name: str, image_size: int) -> nn.Module:
     try:
         encoder = _create(name, image_size)
         _switch_chance_off(encoder)
+        _switch_scales_on(encoder)
         with torch.no_grad():
             maps(encoder.eval(), torch.zeros(1, 1, image_size, image_size))
     except _REFUSALS as error:
@@ -51,6 +52,17 @@ def _switch_chance_off(encoder: nn.Module) -> None:
             module.p = 0.0
         if isinstance(module, DropPath):
             module.drop_prob = 0.0
+
+
+def _switch_scales_on(encoder: nn.Module) -> None:
+    """Layer scale (Touvron et al. 2021) starts at 1 and not near 0.
+
+    The small start helps very deep networks in hundreds of epochs. A federation has a few dozen: until the scales
+    have grown, the blocks are identities, and nothing but the patch embedding learns (docs/results.md).
+    """
+    for name, parameter in encoder.named_parameters():
+        if name.rpartition(".")[2].startswith("gamma"):
+            nn.init.ones_(parameter)
 
 
 def unknown_encoder(name: str) -> UserError:

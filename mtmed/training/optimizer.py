@@ -36,7 +36,7 @@ def set_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
 def moments(optimizer: torch.optim.Optimizer, model: MultiTask) -> Moments:
     """Step counts and moving averages by parameter, on the processor."""
     return {
-        f"{name}/{key}": value.detach().cpu().clone()
+        f"{name}/{key}": value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, parameter in model.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
     }
@@ -48,4 +48,11 @@ def restore(optimizer: torch.optim.Optimizer, model: MultiTask, kept: Mapping[st
     for key, value in kept.items():
         name, _, quantity = key.rpartition("/")
         if name in known:
-            optimizer.state[known[name]][quantity] = value.to(known[name].device, copy=True)
+            optimizer.state[known[name]][quantity] = _laid_out(value, known[name])
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """A copy in the parameter's place and memory order, which the fused kernel takes for granted."""
+    if value.shape != parameter.shape:  # the count of steps
+        return value.to(parameter.device, copy=True)
+    return torch.empty_like(parameter).copy_(value)

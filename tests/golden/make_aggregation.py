@@ -49,11 +49,11 @@ def results() -> dict[str, Any]:
 
 
 def _result(strategy: Any, model: GlobalModel, sites: list[SiteUpdate]) -> dict[str, Any]:
-    after = strategy.aggregate(model, sites)
+    after, shares = strategy.merge(model, sites)
     return {
         "mean": {n: v.flatten().tolist() for n, v in after.mean.items()},
         "precision": {n: v.flatten().tolist() for n, v in after.precision.items()},
-        "contributions": strategy.contributions(sites),
+        "contributions": shares,
     }
 
 

@@ -106,12 +106,12 @@ def test_no_strategy_is_left_out():
 def test_the_order_of_sites_does_not_change_a_bit(strategy, given_round, random):
     model, updates = given_round
     other = random.sample(updates, len(updates))
-    one, two = strategy.aggregate(model, updates), strategy.aggregate(model, other)
+    (one, shares), (two, same) = strategy.merge(model, updates), strategy.merge(model, other)
     for name in SHAPES:
         assert torch.equal(one.mean[name], two.mean[name])
     assert one.precision.keys() == two.precision.keys()
     assert all(torch.equal(one.precision[n], two.precision[n]) for n in one.precision)
-    assert strategy.contributions(updates) == strategy.contributions(other)
+    assert shares == same
 
 
 @by_labels
@@ -139,12 +139,12 @@ def test_a_head_that_nobody_labels_stays_as_it_is(strategy, given_round, head):
         )
         for u in updates
     ]
-    result = strategy.aggregate(model, blind)
+    result, shares = strategy.merge(model, blind)
     for name in SHAPES:
         if part(name) == head:
             assert torch.equal(result.mean[name], model.mean[name])
             assert name not in result.precision
-    assert head not in strategy.contributions(blind)
+    assert head not in shares
 
 
 @given(rounds())
@@ -180,10 +180,10 @@ def test_identical_updates_aggregate_to_themselves(strategy, given_round):
 @given(rounds())
 def test_local_shares_nothing(given_round):
     model, updates = given_round
-    result = local.Strategy().aggregate(model, updates)
+    result, shares = local.Strategy().merge(model, updates)
     assert all(torch.equal(result.mean[n], model.mean[n]) for n in SHAPES)
     assert result.round == 4
-    assert local.Strategy().contributions(updates) == {}
+    assert shares == {}
 
 
 @given(rounds())
@@ -301,22 +301,21 @@ def test_a_permuted_tensor_gives_the_permuted_result(strategy, given_round, orde
 @sharing
 @given(rounds())
 def test_contributions_are_shares(strategy, given_round):
-    _, updates = given_round
-    shares = strategy.contributions(updates)
+    _, shares = strategy.merge(*given_round)
     assert "encoder" in shares
     for by_site in shares.values():
-        assert by_site.keys() == {u.site for u in updates}
+        assert by_site.keys() == {u.site for u in given_round[1]}
         assert min(by_site.values()) >= 0
         assert sum(by_site.values()) == pytest.approx(1, abs=1e-5)
 
 
 @given(rounds())
 def test_contributions_of_label_aware_are_the_shares_of_labels(given_round):
-    _, updates = given_round
+    model, updates = given_round
     total = sum(u.labelled["masks"] for u in updates)
     assume(total)
     expected = {u.site: u.labelled["masks"] / total for u in updates}
-    assert label_aware.Strategy().contributions(updates)["masks"] == pytest.approx(expected, abs=1e-5)
+    assert label_aware.Strategy().merge(model, updates)[1]["masks"] == pytest.approx(expected, abs=1e-5)
 
 
 @sharing

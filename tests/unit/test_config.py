@@ -1,13 +1,17 @@
 """Every mistake in params.yaml is one line: the thing, what was expected, and the nearest name."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import yaml
+from torch import nn
 
 from mtmed.config import load, parse
 from mtmed.errors import UserError
+from mtmed.heads._reserved import RESERVED
 
 ROOT = Path(__file__).parents[2]
 HEAD = {"kind": "segmentation", "classes": ["a"], "modalities": ["chest_xray"]}
@@ -138,6 +142,15 @@ def test_a_mistyped_key_comes_before_the_key_that_it_leaves_missing():
         parse(with_value("heads:masks", head))
     with pytest.raises(UserError, match=r"^the configuration: sites: Field required$"):
         parse({key: value for key, value in GOOD.items() if key != "sites"})
+
+
+def test_the_names_that_torch_has_for_itself_are_reserved():
+    assert {name for name in dir(nn.ModuleDict()) if not name.startswith("_")} <= RESERVED
+
+
+def test_data_are_prepared_without_waiting_for_torch():
+    code = "import sys, flows.prepare as p; p.load('params.yaml'); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_numbers_as_keys_are_one_line():
