@@ -1,6 +1,5 @@
-"""Classification: local evidence pooled over the image, cross-entropy, AUROC."""
+"""Classification: the mean and the maximum of every map, a linear layer, cross-entropy, AUROC."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from mtmed.heads._base import Decoder as Base
-from mtmed.heads._base import Pyramid, convolution
 from mtmed.types import Array, HeadSpec, Metrics, Target
 
 PRIMARY = "auroc"
@@ -27,20 +25,23 @@ class Observation:
 
 
 class Decoder(Base):
-    """Logits [B,K]: a score at every place of a coarse map, pooled by log-mean-exp.
+    """Logits [B,K] from the mean and the maximum over each of the encoder's maps, projected to `channels`.
 
-    The pooling lies between mean and maximum (Pinheiro and Collobert 2015): a small lesion decides an image.
+    The maximum lets a small lesion decide an image; the maps are not normalised before it, because what is
+    normalised over an image no longer says how much of something it shows.
     """
 
     def __init__(self, spec: HeadSpec, features: Sequence[int], channels: int) -> None:
         super().__init__(spec)
-        self.pyramid = Pyramid(features, channels, (8, 16, 32))
-        self.refine = convolution(channels)
-        self.predictor = nn.Conv2d(channels, len(spec.classes), 1)
+        self.project = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in features)
+        self.norm = nn.LayerNorm(2 * channels * len(features))
+        self.predictor = nn.Linear(2 * channels * len(features), len(spec.classes))
 
-    def forward(self, features: Sequence[Tensor], size: int) -> Tensor:
-        scores = self.predictor(self.refine(self.pyramid(features, size)[0])).float().flatten(2)
-        return scores.logsumexp(2) - math.log(scores.shape[2])
+    def forward(self, features: Sequence[Tensor], size: int) -> Tensor:  # noqa: ARG002
+        maps = [F.gelu(layer(f)) for layer, f in zip(self.project, features, strict=True)]
+        pooled = [pool for m in maps for pool in (m.mean((2, 3)), m.amax((2, 3)))]
+        logits: Tensor = self.predictor(self.norm(torch.cat(pooled, dim=1)))
+        return logits.float()
 
     def losses(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
         assert isinstance(target, Tensor)

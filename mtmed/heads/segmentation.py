@@ -16,6 +16,7 @@ from mtmed.types import Array, HeadSpec, Metrics, Target
 
 PRIMARY = "dice"
 THRESHOLD = 0.5
+PRIOR = -2.0  # the first logit of every pixel: most of an image is not the structure (Lin et al. 2017)
 CALIBRATION_STRIDE = 4  # every fourth pixel each way: neighbours say the same thing
 CALIBRATION_GRID = 64  # and at most so many each way: a film of 12 megapixels must not fill the memory
 
@@ -40,13 +41,17 @@ class Decoder(Base):
         self.pyramid = Pyramid(features, channels, (4, 8, 16, 32))
         self.refine = convolution(channels)
         self.predictor = nn.Conv2d(channels, len(spec.classes), 1)
+        self.predictor.bias.data.fill_(PRIOR)  # type: ignore[union-attr]
 
     def forward(self, features: Sequence[Tensor], size: int) -> Tensor:
         finest = self.pyramid(features, size)[0]
         return resize(self.predictor(self.refine(finest)), size)
 
     def losses(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
-        """Cross-entropy plus soft Dice (Milletari et al. 2016), each a mean over the labelled classes."""
+        """Cross-entropy plus soft Dice (Milletari et al. 2016), each a mean over the labelled classes.
+
+        An empty mask has cross-entropy only, as it has no Dice in the metrics.
+        """
         assert isinstance(target, Tensor)
         cross_entropy = _pixel_cross_entropy(outputs, target)
         return _over_labelled(cross_entropy + _soft_dice(outputs, target), labelled)
@@ -68,10 +73,10 @@ def _pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _soft_dice(logits: Tensor, target: Tensor) -> Tensor:
-    """1 - soft Dice [B,K]; one pixel is added above and below, so an empty mask predicted empty costs nothing."""
-    probability = logits.float().sigmoid()
+    """1 - soft Dice [B,K], 0 for an empty mask."""
+    probability, area = logits.float().sigmoid(), target.sum((2, 3))
     both = (probability * target).sum((2, 3))
-    return 1 - (2 * both + 1) / (probability.sum((2, 3)) + target.sum((2, 3)) + 1)
+    return (1 - (2 * both + 1) / (probability.sum((2, 3)) + area + 1)) * (area > 0)
 
 
 def _over_labelled(values: Tensor, labelled: Tensor) -> Tensor:

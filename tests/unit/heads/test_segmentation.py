@@ -47,6 +47,7 @@ def test_the_loss_by_hand():
     t = target.numpy()
     cross_entropy = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean((2, 3))
     dice = 1 - (2 * (p * t).sum((2, 3)) + 1) / (p.sum((2, 3)) + t.sum((2, 3)) + 1)
+    assert t.any((2, 3)).all()
     close = {"rtol": 1e-4, "atol": 1e-5, "check_dtype": False}
     expected = torch.from_numpy((cross_entropy + dice).mean(1))
     torch.testing.assert_close(DECODER.losses(raw, target, KNOWN), expected, **close)
@@ -73,6 +74,16 @@ def test_an_empty_mask_predicted_empty_costs_nothing():
     empty = torch.zeros(B, K, S, S)
     torch.testing.assert_close(DECODER.losses(empty - 40, empty, KNOWN), torch.zeros(B), atol=1e-6, rtol=0)
     assert (DECODER.losses(empty + 40, empty, KNOWN) > 1).all()
+
+
+def test_an_empty_mask_has_no_dice():
+    empty = torch.zeros(B, K, S, S)
+    assert torch.equal(DECODER.losses(logits(), empty, KNOWN), DECODER.likelihoods(logits(), empty, KNOWN))
+
+
+def test_an_untrained_head_expects_little():
+    outputs = Decoder(DECODER.spec, [4, 8], 8)([torch.zeros(B, 4, 8, 8), torch.zeros(B, 8, 4, 4)], 32)
+    assert outputs.sigmoid().mean() < 0.3
 
 
 def observed(predicted, true, labelled):
