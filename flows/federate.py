@@ -12,7 +12,7 @@ from tasks.dispatch import at_site, slots
 from tasks.jobs import Job
 
 
-@flow(name="federate")
+@flow(name="federate", log_prints=True)
 async def federate(params: str = "params.yaml", out: str = "models/federation") -> str:
     """Train one model with all sites; where the model lies."""
     config = load(params)
