@@ -58,7 +58,7 @@ def _switch_scales_on(encoder: nn.Module) -> None:
     """Layer scale (Touvron et al. 2021) starts at 1 and not near 0.
 
     The small start helps very deep networks in hundreds of epochs. A federation has a few dozen: until the scales
-    have grown, the blocks are identities, and nothing but the patch embedding learns (docs/results.md).
+    have grown, the blocks are identities, and little but the patch embeddings learns (docs/decisions/0010).
     """
     for name, parameter in encoder.named_parameters():
         if name.rpartition(".")[2].startswith("gamma"):

@@ -48,6 +48,14 @@ def test_stochastic_depth_is_switched_off_where_timm_switches_it_on():
     assert not any(m.p for m in model.modules() if isinstance(m, nn.Dropout))
 
 
+def test_layer_scales_start_at_one():
+    scales = [p for n, p in encoder.build("edgenext_xx_small", SIZE).named_parameters() if ".gamma" in n]
+    assert len(scales) > 10
+    assert all((p == 1).all() for p in scales)
+    timms = timm.create_model("edgenext_xx_small", features_only=True).named_parameters()
+    assert all((p < 0.01).all() for n, p in timms if ".gamma" in n)
+
+
 def test_an_encoder_comes_ready_to_train():
     model = encoder.build("test_resnet", SIZE)
     assert all(m.training for m in model.modules())
