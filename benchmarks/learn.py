@@ -1,9 +1,10 @@
 """What a configuration learns, without servers: the default's federation on other phantoms than the default's.
 
     python -m benchmarks.learn --set federation.rounds=24 --set training.steps=7 [--restart | --pooled]
+    python -m benchmarks.learn --params experiments/real/params.yaml --prepared experiments/real-fold-0/data/prepared
 
-Prints one line of metrics on the test phantoms, means and the worst over sites. Sites and patients differ from those
-of params.yaml, so that its settings can be chosen here and reported there. Data are kept in build/learn.
+Prints one line of metrics, by site and as their mean. Phantom patients differ from those of params.yaml (build/learn
+keeps them), and prepared data can be tested on another split than the reported one: settings are chosen here.
 """
 
 import json
@@ -38,20 +39,23 @@ Sites = dict[str, list[Study]]
 
 
 def main(
+    params: Annotated[Path, typer.Option(help="the configuration that the changes start from")] = Path("params.yaml"),
+    prepared: Annotated[Path | None, typer.Option(help="prepared sites; without it, phantoms")] = None,
+    on: Annotated[str, typer.Option(help="the split of prepared data to test on")] = "validation",
     set: Annotated[list[str] | None, typer.Option(help="key=value of params.yaml, repeatable")] = None,
     restart: Annotated[bool, typer.Option(help="forget the optimiser's moments after every round")] = False,
     pooled: Annotated[bool, typer.Option(help="one model on the data of all sites")] = False,
 ) -> None:
     """Train, test, print."""
     torch.set_num_threads(1)
-    config = _changed([text.split("=", 1) for text in set or []])
-    studies = {site: [s for s in found if s.split == "train"] for site, found in _data(config, "train", TRAIN).items()}
+    config = _changed(params, [text.split("=", 1) for text in set or []])
+    studies, tests = _phantoms(config) if prepared is None else _split(config, prepared, on)
     net = _pooled(config, studies) if pooled else _federated(config, studies, restart)
-    print(json.dumps({"set": set, "restart": restart, "pooled": pooled, **_tested(net, _data(config, "test", TEST))}))
+    print(json.dumps({"set": set, "restart": restart, "pooled": pooled, **_tested(net, tests)}))
 
 
-def _changed(changes: list[list[str]]) -> Config:
-    raw = yaml.safe_load(Path("params.yaml").read_text())
+def _changed(params: Path, changes: list[list[str]]) -> Config:
+    raw = yaml.safe_load(params.read_text())
     raw["split"]["fold"] = FOLD
     for key, value in changes:
         section, *rest = key.split(".")
@@ -62,7 +66,22 @@ def _changed(changes: list[list[str]]) -> Config:
     return parse(raw, "the changed params.yaml")
 
 
-def _data(config: Config, name: str, changes: dict[str, int]) -> Sites:
+def _split(config: Config, prepared: Path, on: str) -> tuple[Sites, Sites]:
+    """Training patients, and those of another split."""
+    found = {site: store.read(prepared / site) for site in sorted(config.sites)}
+    return _part(found, "train"), _part(found, on)
+
+
+def _phantoms(config: Config) -> tuple[Sites, Sites]:
+    """Training patients, and others to test."""
+    return _part(_written(config, "train", TRAIN), "train"), _written(config, "test", TEST)
+
+
+def _part(studies: Sites, split: str) -> Sites:
+    return {site: [s for s in found if s.split == split] for site, found in studies.items()}
+
+
+def _written(config: Config, name: str, changes: dict[str, int]) -> Sites:
     folder = Path("build/learn") / f"{name}-{config.image.size}"
     for number, site in enumerate(config.phantom):
         if (folder / site / "index.json").is_file():
@@ -99,16 +118,16 @@ def _pooled(config: Config, studies: Sites) -> MultiTask:
     return net
 
 
-def _tested(net: MultiTask, studies: Sites) -> dict[str, list[float]]:
-    """{"head metric": [mean, worst]} over the sites."""
-    found: dict[str, list[float]] = {}
-    for site in studies.values():
-        for head, (observations, _) in observe(net, site).items():
+def _tested(net: MultiTask, studies: Sites) -> dict[str, dict[str, float]]:
+    """{"head metric": {"mean" or site: value}}."""
+    found: dict[str, dict[str, float]] = {}
+    for site, tested in studies.items():
+        for head, (observations, _) in observe(net, tested).items():
             values = metrics_of(net.architecture, head, observations)
             for metric in SHOWN:
                 if metric in values:
-                    found.setdefault(f"{head} {metric}", []).append(values[metric])
-    return {name: [round(sum(v) / len(v), 3), round(min(v), 3)] for name, v in found.items()}
+                    found.setdefault(f"{head} {metric}", {})[site] = round(values[metric], 3)
+    return {name: {"mean": round(sum(v.values()) / len(v), 3), **v} for name, v in found.items()}
 
 
 if __name__ == "__main__":

@@ -5,14 +5,13 @@ What is heavy (torch, timm, MLflow) is imported by the command that needs it: `m
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from flows.command import one_line
 from mtmed import __version__
-from mtmed.errors import UserError
 
 MODEL = "A .safetensors file, models:/NAME@champion or models:/NAME/3."
 STORE = "MLflow store of a models:/ address; default: tracking.uri of ./params.yaml."
@@ -73,7 +72,7 @@ def predict(
     image again replaces its own results. An image that cannot be used is one line on stderr; the others go
     on, and the exit status is 2. For research; not for diagnosis.
     """
-    with _one_line():
+    with one_line():
         from tasks.predict_files import predict_files
 
         failed = predict_files(model, images, out, modality, store, print, _warn("error: "))
@@ -113,7 +112,7 @@ def evaluate(
     A row that cannot be read is listed on stderr and counted as "quarantined"; heads that no row labels
     are absent.
     """
-    with _one_line():
+    with one_line():
         from tasks.evaluate_manifest import evaluate_manifest
 
         result = evaluate_manifest(model, manifest, json, mapping, store, _warn(""))
@@ -152,16 +151,6 @@ def datasets() -> None:
 
     for name, text in described().items():
         print(f"{name:<12} {text}")
-
-
-@contextmanager
-def _one_line() -> Iterator[None]:
-    """A user's mistake is one line and exit status 2."""
-    try:
-        yield
-    except UserError as error:
-        _warn("error: ")(str(error))
-        raise typer.Exit(2) from None
 
 
 def _warn(prefix: str) -> Callable[[str], None]:

@@ -1,6 +1,7 @@
 """The federation: rounds of local training at every site, and aggregation."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from prefect import flow
@@ -8,6 +9,7 @@ from prefect import flow
 from flows.command import command
 from mtmed.config import load
 from tasks import federation, tracking
+from tasks.check_params import trainable
 from tasks.dispatch import at_site, slots
 from tasks.jobs import Job
 
@@ -17,17 +19,21 @@ async def federate(params: str = "params.yaml", out: str = "models/federation") 
     """Train one model with all sites; where the model lies."""
     config = load(params)
     free = slots(config)
+    opened = beside(tracking.open_store, config)
     sites = await ask("survey", federation.jobs(config, "surveys"), free)
+    await opened
     run = federation.open_run(config, sites)
-    tracker = tracking.Tracker(config, run.key, sites, run.exchange)
-    for round in range(run.rounds_done, config.federation.rounds):
-        jobs = federation.round_jobs(run, config, round)
-        updates = await ask("train", jobs, free)
-        record = federation.aggregate_round(run, config, round, updates)
-        federation.close_round(run, config, record, tracker.log_round(record))
-    path = federation.publish(run, config, out)
-    tracker.finish()
-    return str(path)
+    with tracking.Tracker(config, run.key, sites, run.exchange) as tracker:
+        tracked = beside(tracker.catch_up, list(run.records))
+        for round in range(run.rounds_done, config.federation.rounds):
+            jobs = federation.round_jobs(run, config, round)
+            updates = await ask("train", jobs, free)
+            record = federation.aggregate_round(run, config, round, updates)
+            federation.close_round(run, config, record)
+            await tracked
+            tracked = beside(tracker.log_round, record)
+        await tracked
+    return str(federation.publish(run, config, out))
 
 
 async def ask(work: str, jobs: list[Job], free: asyncio.Semaphore) -> list[dict[str, Any]]:
@@ -35,5 +41,10 @@ async def ask(work: str, jobs: list[Job], free: asyncio.Semaphore) -> list[dict[
     return list(await asyncio.gather(*(at_site(work, job, free) for job in jobs)))
 
 
+def beside(work: Callable[..., None], *args: Any) -> asyncio.Task[None]:
+    """Work that goes on in a thread of its own while the flow does the next thing; await it to see its error."""
+    return asyncio.create_task(asyncio.to_thread(work, *args))
+
+
 if __name__ == "__main__":
-    command(federate)
+    command(federate, trainable)

@@ -5,14 +5,13 @@
 
 import asyncio
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import typer
 from prefect import flow
 
-from mtmed.errors import UserError
+from flows.command import keep_log_short, one_line
 
 _FILE = "MTMED_SITE_FILE"  # inherited by the processes in which Prefect runs the flow
 
@@ -23,6 +22,7 @@ async def site(work: str, job: dict[str, Any]) -> None:
     from tasks import dispatch, jobs
     from tasks.site import from_file
 
+    keep_log_short()
     place = from_file(Path(os.environ[_FILE]))
     await asyncio.to_thread(dispatch.do, work, place, jobs.accept(job, place.site))
 
@@ -31,12 +31,9 @@ def main(site_file: Path) -> None:
     """Serve the deployment `site/<name>` until the process is stopped."""
     from tasks.site import from_file
 
-    try:
+    with one_line():
         place = from_file(site_file)
         place.digest()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
     os.environ[_FILE] = str(site_file.resolve())
     site.serve(name=place.site, pause_on_shutdown=False, print_starting_message=True)
 

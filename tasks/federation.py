@@ -102,10 +102,10 @@ def aggregate_round(run: Run, config: Config, round: int, updates: Sequence[dict
     return {"round": round, "sites": list(updates), "aggregate": result}
 
 
-def close_round(run: Run, config: Config, record: dict[str, Any], tracking: float) -> None:
+def close_round(run: Run, config: Config, record: dict[str, Any]) -> None:
     """Write the record, which makes the round done, and forget the updates of the round before."""
     now = time.perf_counter()
-    record |= {"tracking": tracking, "wall": now - run.mark}
+    record["wall"] = now - run.mark
     run.mark = now
     run.exchange.put(round_key(run.key, record["round"]), json.dumps(record).encode())
     run.records.append(record)
@@ -120,7 +120,7 @@ def publish(run: Run, config: Config, out: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "global.safetensors"
     path.write_bytes(run.exchange.get(model_key(run.key, run.rounds_done)))
-    history.write(folder, run.records)
+    history.write(folder, run.records, time.perf_counter() - run.mark)
     facts = {"run": run.key, "lineage": run.lineage, "sites": run.sites, "rounds": run.rounds_done}
     facts |= {"strategy": config.federation.strategy, "seed": config.federation.seed}
     facts["parameters"] = sum(v.numel() for v in checkpoint.read_model(path.read_bytes())[0].mean.values())

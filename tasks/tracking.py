@@ -14,7 +14,7 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from mtmed.config import Config
@@ -29,6 +29,17 @@ _SIGNATURE = ModelSignature(  # of tasks/served_model.py
 )
 _TAG = "mtmed.run"
 _SITE = "mtmed.site"
+_LAST = "bytes/sent"  # logged last: a round that has it is logged whole
+
+
+def open_store(config: Config) -> None:
+    """Make the store and the experiment, if they are not there: a new store takes seconds.
+
+    Raises:
+        UserError: the store does not answer.
+    """
+    reachable(config.tracking.uri)
+    _experiment(mlflow.MlflowClient(), config)
 
 
 class Tracker:
@@ -39,7 +50,8 @@ class Tracker:
         mlflow.set_tracking_uri(config.tracking.uri)
         self.client = mlflow.MlflowClient()
         self.experiment = _experiment(self.client, config)
-        self.parent = self._open(f"{config.federation.strategy}-{key[:6]}", {_TAG: key})
+        tags = {_TAG: key, "mlflow.note.content": _description(config, sites)}
+        self.parent = self._open(f"{config.federation.strategy}-{key[:6]}", tags)
         self.children = {s["site"]: self._open_site(s) for s in sites}
         self.client.log_batch(self.parent, params=_params(config))
 
@@ -62,9 +74,15 @@ class Tracker:
             return _id(found[0])
         return _id(self.client.create_run(self.experiment, run_name=name, tags=tags))
 
-    def log_round(self, record: Mapping[str, Any]) -> float:
-        """Metrics of one round, per site and as means over sites, and its global model; the seconds it took."""
-        start = time.perf_counter()
+    def catch_up(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Log the finished rounds that a killed federation did not come to."""
+        known = {m.step for m in self.client.get_metric_history(self.parent, _LAST)}
+        for record in records:
+            if record["round"] + 1 not in known:
+                self.log_round(record)
+
+    def log_round(self, record: Mapping[str, Any]) -> None:
+        """Metrics of one round, per site and as means over sites, and its global model."""
         step = record["round"] + 1
         values: dict[str, list[float]] = {}
         for answer in record["sites"]:
@@ -73,27 +91,25 @@ class Tracker:
                 values.setdefault(name, []).append(value)
         means = {f"mean/{name}": sum(v) / len(v) for name, v in values.items()}
         means |= {f"worst/{n}": _worst(n, v) for n, v in values.items() if n.startswith("validation/")}
-        means["bytes/sent"] = float(sum(a["sent"] for a in record["sites"]))
         self._metrics(self.parent, means, step)
-        self._model(record["aggregate"]["key"], step)
-        return time.perf_counter() - start
+        self._model(record["aggregate"]["key"], step)  # it takes over the metrics of its step
+        self._metrics(self.parent, {_LAST: sum(a["sent"] for a in record["sites"])}, step)
 
     def _metrics(self, run: str, values: Mapping[str, float], step: int) -> None:
         now = int(time.time() * 1000)
         self.client.log_batch(run, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
 
-    def _model(self, key: str, step: int) -> Any:
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            mlflow.start_run(run_id=self.parent),
-            warnings.catch_warnings(),
-        ):
+    def _model(self, key: str, step: int) -> None:
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             # the input is the path of an image, and an example of one would name a file of somebody's
             warnings.filterwarnings("ignore", ".*An input example was not provided")
             path = Path(folder) / "global.safetensors"
             path.write_bytes(self.exchange.get(key))
-            return mlflow.pyfunc.log_model(
+            Model.log(  # as mlflow.pyfunc.log_model does it, but that would start the run again, and end it
+                None,
                 name=f"round-{step:03d}",
+                flavor=mlflow.pyfunc,
+                run_id=self.parent,
                 python_model=str(Path(__file__).with_name("served_model.py")),
                 artifacts={"model": str(path)},
                 pip_requirements=_REQUIREMENTS,
@@ -102,19 +118,22 @@ class Tracker:
                 registered_model_name=self.config.tracking.model if step == self.config.federation.rounds else None,
             )
 
-    def finish(self) -> None:
-        """The registered model becomes the champion; all runs end."""
+    def __enter__(self) -> "Tracker":
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        """All runs end; the registered model of a whole federation becomes the champion."""
+        if failed is None:
+            self._crown()
+        for run in (*self.children.values(), self.parent):
+            self.client.set_terminated(run, "FINISHED" if failed is None else "FAILED")
+
+    def _crown(self) -> None:
         name = self.config.tracking.model
         versions = self.client.search_model_versions(f"name = '{name}'")
         mine = [int(v.version) for v in versions if v.run_id == self.parent]
         if mine:
             self.client.set_registered_model_alias(name, "champion", str(max(mine)))
-        self.end("FINISHED")
-
-    def end(self, status: str) -> None:
-        """End the runs as FINISHED or FAILED."""
-        for run in (*self.children.values(), self.parent):
-            self.client.set_terminated(run, status)
 
 
 def log_evaluation(config: Config, key: str, metrics: Mapping[str, float], figures: Path) -> None:
@@ -177,6 +196,16 @@ def _params(config: Config) -> list[Any]:
         **{f"strategy.{k}": v for k, v in config.strategies.get(config.federation.strategy, {}).items()},
     }
     return [mlflow.entities.Param(k, str(v)) for k, v in flat.items()]
+
+
+def _description(config: Config, sites: Sequence[Mapping[str, Any]]) -> str:
+    """What MLflow's page of the run says first."""
+    images = sum(site["studies"]["train"] for site in sites)
+    return (
+        f"One model, trained by {len(sites)} sites on {images} images in {config.federation.rounds} rounds, "
+        f"aggregated by `{config.federation.strategy}`. `train/` and `validation/` are by round; `test/` comes with "
+        "the evaluation, and so do the figures among the artifacts. A nested run is a site's."
+    )
 
 
 def _worst(name: str, values: Sequence[float]) -> float:

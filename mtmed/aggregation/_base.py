@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from statistics import fmean
@@ -82,12 +83,20 @@ def _check(model: GlobalModel, update: SiteUpdate, who: str) -> None:
         raise UserError(f"{who} has a negative number of examples")
     for name, value in update.mean.items():
         _expect_shape(model, name, value, who)
-        if not value.isfinite().all():
+        if not _finite(value):
             raise UserError(f"{who} is not finite in {name!r}: lower its learning rate or leave the site out")
     for name, value in update.precision.items():
         _expect_shape(model, name, value, f"the precision in {who}")
-        if not (value.isfinite().all() and (value >= 0).all()):
+        if not _finite(value, lowest=0.0):
             raise UserError(f"{who} has a negative or infinite precision in {name!r}")
+
+
+def _finite(value: Tensor, lowest: float = -math.inf) -> bool:
+    """Whether no element is infinite, not a number, or below `lowest`; in one pass over many small tensors."""
+    if not value.numel():
+        return True
+    low, high = (float(v) for v in value.aminmax())
+    return low >= lowest and math.isfinite(low) and math.isfinite(high)
 
 
 def _expect_shape(model: GlobalModel, name: str, value: Tensor, who: str) -> None:

@@ -59,6 +59,32 @@ def test_a_change_of_the_evaluation_trains_nothing(project: Path, environment: d
     assert "Running stage 'federate'" not in output
 
 
+def test_a_mistake_ends_the_chain_before_anything_runs(project: Path, environment: dict[str, str]) -> None:
+    right = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(right.replace("encoder: pvt_v2_b0", "encoder: pvt_v3_b0"))
+    try:
+        done = dvc(project, environment, "repro")
+    finally:
+        (project / "params.yaml").write_text(right)
+    assert done.returncode != 0
+    assert "error: unknown model.encoder 'pvt_v3_b0'" in done.stderr
+    assert done.stdout.count("Running stage") == done.stdout.count("Running stage 'check'") == 1
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_mistake_that_only_the_sites_can_see_is_one_line(
+    prepared: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    params = tiny()
+    params["heads"]["oedema"] = {"kind": "classification", "classes": ["oedema"], "modalities": ["chest_xray"]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    done = run(tmp_path, environment, "flows.federate")
+    assert done.returncode == 2
+    assert "error: head 'oedema' is labelled at no site" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
 def test_another_strategy_as_an_experiment(project: Path, environment: dict[str, str]) -> None:
     before = json.loads((project / "models/federation/federation.json").read_text())
     done = dvc(project, environment, "exp", "run", "-S", "federation.strategy=fedavg")

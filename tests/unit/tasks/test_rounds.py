@@ -72,7 +72,7 @@ def play(config, places, run, stop=99):
     for round in range(run.rounds_done, min(stop, config.federation.rounds)):
         updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, round)]
         record = federation.aggregate_round(run, config, round, updates)
-        federation.close_round(run, config, record, 0.0)
+        federation.close_round(run, config, record)
 
 
 def played(config, places, stop=99):

@@ -1,0 +1,44 @@
+"""What must hold before anything runs: the names in params.yaml, the network they describe, the raw studies."""
+
+from pathlib import Path
+
+from mtmed.config import Config, load
+from mtmed.errors import UserError
+
+
+def trainable(params: str) -> Config:
+    """The configuration, if it is right and its network can be built.
+
+    Raises:
+        UserError: a mistake in the file, or an encoder that does not exist or gives no feature maps.
+    """
+    config = load(params)
+    from mtmed.models.multitask import build  # here, so that a mistake in the file itself is told at once
+
+    build(config.architecture, config.federation.seed)
+    return config
+
+
+def check_params(params: str, mark: str) -> None:
+    """Leave `mark`, always the same file, if the configuration is trainable and its sites have raw studies.
+
+    Raises:
+        UserError: as `trainable`, or a site without raw studies.
+    """
+    config = trainable(params)
+    for site in config.sites:
+        _expect_studies(config, site)
+    Path(mark).parent.mkdir(parents=True, exist_ok=True)
+    Path(mark).write_text("params.yaml can be run\n")
+
+
+def _expect_studies(config: Config, site: str) -> None:
+    """Phantoms are still to be written, and what DVC tracks may still be pulled."""
+    raw = Path(config.sites[site].raw)
+    if site in config.phantom or raw.with_name(f"{raw.name}.dvc").is_file():
+        return
+    if not raw.is_dir() or not any(raw.iterdir()):
+        raise UserError(
+            f"site {site!r} has no raw studies: expected a folder with some at sites.{site}.raw, {raw}; put them "
+            "there, or leave the site out of sites"
+        )

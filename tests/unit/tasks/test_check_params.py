@@ -1,0 +1,67 @@
+"""Mistakes are told before anything runs, and what is right leaves a mark that never changes."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mtmed.errors import UserError
+from tasks.check_params import check_params, trainable
+
+HEAD = {"kind": "classification", "classes": ["malignant"], "modalities": ["mammography"]}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(site=None, **changes):
+    raw = {
+        "phantom": {"alder": {"modality": "mammography", "patients": 9}},
+        "sites": {"alder": {"dataset": "manifest", "raw": "raw/alder"}, **(site or {})},
+        "heads": {"malignancy": HEAD},
+        "image": {"size": 64},
+        "model": {"encoder": "test_convnext", "channels": 8},
+    }
+    Path("params.yaml").write_text(yaml.safe_dump(raw | changes))
+    return "params.yaml"
+
+
+def test_what_can_be_trained_leaves_the_same_mark_for_every_configuration():
+    check_params(written(), "state/mark")
+    first = Path("state/mark").read_bytes()
+    check_params(written(federation={"rounds": 3}), "state/mark")
+    assert Path("state/mark").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"encoder": "test_convnet"}}, "unknown model.encoder 'test_convnet'.*did you mean 'test_convnext"),
+        ({"model": {"encoder": "crossvit_tiny_240"}}, "gives no feature maps at image.size 64"),
+        ({"federation": {"strategy": "bays"}}, "unknown strategy 'bays'.*did you mean 'bayes'"),
+        ({"federation": {"round": 3}}, "did you mean 'federation.rounds'"),
+    ],
+)
+def test_a_mistake_leaves_no_mark(changes, message):
+    with pytest.raises(UserError, match=message):
+        check_params(written(**changes), "mark")
+    assert not Path("mark").exists()
+    with pytest.raises(UserError, match=message):
+        trainable("params.yaml")
+
+
+def test_a_site_needs_raw_studies_unless_they_are_still_to_come(folder):
+    elm = {"elm": {"dataset": "manifest", "raw": "raw/elm"}}
+    with pytest.raises(UserError, match=r"site 'elm' has no raw studies: .* sites\.elm\.raw, raw/elm; put them there"):
+        check_params(written(elm), "mark")
+    (folder / "raw/elm").mkdir(parents=True)
+    with pytest.raises(UserError, match="site 'elm' has no raw studies"):
+        check_params(written(elm), "mark")
+    (folder / "raw/elm.dvc").touch()  # `dvc pull` will bring them
+    check_params(written(elm), "mark")
+    (folder / "raw/elm.dvc").unlink()
+    (folder / "raw/elm/manifest.csv").touch()
+    check_params(written(elm), "mark")

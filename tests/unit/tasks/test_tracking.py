@@ -1,0 +1,106 @@
+"""A federation in a real MLflow store: whole rounds, a resumed one, and how it ends."""
+
+import json
+
+import mlflow
+import pytest
+import torch
+
+from mtmed import checkpoint
+from mtmed.config import parse
+from mtmed.errors import UserError
+from mtmed.models.multitask import build
+from mtmed.types import GlobalModel
+from tasks.exchange import Exchange
+from tasks.jobs import model_key
+from tasks.tracking import Tracker, fetch_model, open_store
+from tests import tiny
+
+SITES = [
+    {"site": name, "digest": f"{name}-1", "studies": {"train": 6, "validation": 2, "test": 0}, "labelled": {}}
+    for name in ("alder", "birch")
+]
+
+
+# MLflow's own: its use of SQLAlchemy, and the type hints in its modules
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType"),
+]
+
+
+def configured(uri="sqlite:///mlflow.db"):
+    head = {"kind": "classification", "classes": ["malignant"], "modalities": ["mammography"]}
+    return parse(
+        {
+            "sites": {s["site"]: {"dataset": "manifest", "raw": "x"} for s in SITES},
+            "heads": {"malignancy": head},
+            "image": {"size": tiny.SIZE},
+            "model": {"encoder": "test_convnext", "channels": 8},
+            "federation": {"rounds": 2, "exchange": "exchange"},
+            "tracking": {"uri": uri},
+        }
+    )
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    """Two rounds, done, and an empty store."""
+    monkeypatch.chdir(tmp_path)
+    config = configured()
+    open_store(config)
+    net = build(config.architecture)
+    for round in (1, 2):
+        model = GlobalModel(round, checkpoint.weights(net))
+        Exchange("exchange").put(model_key("run", round), checkpoint.model_bytes(model, config.architecture))
+    return config
+
+
+def record(round):
+    return {
+        "round": round,
+        "sites": [
+            {"site": s["site"], "metrics": {"validation/malignancy/auroc": 0.5 + 0.1 * n}, "sent": 10}
+            for n, s in enumerate(SITES)
+        ],
+        "aggregate": {"key": model_key("run", round + 1)},
+    }
+
+
+def history(config, tracker, name):
+    found = mlflow.MlflowClient(config.tracking.uri).get_metric_history(tracker.parent, name)
+    return [(m.step, pytest.approx(m.value)) for m in found]
+
+
+def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config):
+    exchange, client = Exchange("exchange"), mlflow.MlflowClient(config.tracking.uri)
+    first = Tracker(config, "run", SITES, exchange)
+    first.log_round(record(0))
+    assert client.get_run(first.parent).info.status == "RUNNING"
+    first.__exit__(KeyboardInterrupt)
+    assert client.get_run(first.parent).info.status == "FAILED"
+
+    with Tracker(config, "run", SITES, exchange) as again:
+        again.catch_up([record(0), record(1)])
+        again.catch_up([record(0), record(1)])
+    assert (again.parent, again.children) == (first.parent, first.children)
+    assert {client.get_run(r).info.status for r in (again.parent, *again.children.values())} == {"FINISHED"}
+    assert history(config, again, "bytes/sent") == [(1, 20), (2, 20)]
+    assert history(config, again, "mean/validation/malignancy/auroc") == [(1, 0.55), (2, 0.55)]
+    assert history(config, again, "worst/validation/malignancy/auroc") == [(1, 0.5), (2, 0.5)]
+
+    parent = client.get_run(again.parent)
+    assert "2 sites on 12 images in 2 rounds" in parent.data.tags["mlflow.note.content"]
+    assert json.loads(parent.inputs.dataset_inputs[0].dataset.source) == {"site": "alder"}
+    assert client.get_model_version_by_alias(config.tracking.model, "champion").run_id == again.parent
+    model, _ = checkpoint.read_model(fetch_model("models:/mtmed@champion", config.tracking.uri).read_bytes())
+    assert model.round == 2
+    assert all(isinstance(v, torch.Tensor) for v in model.mean.values())
+
+
+def test_a_store_that_does_not_answer_is_one_line():
+    with pytest.raises(
+        UserError, match="the MLflow store sqlite:////proc/nothing/mlflow.db does not answer: "
+    ) as caught:
+        open_store(configured("sqlite:////proc/nothing/mlflow.db"))
+    assert "\n" not in str(caught.value)
