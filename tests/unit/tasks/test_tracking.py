@@ -99,8 +99,6 @@ def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config):
 
 
 def test_a_store_that_does_not_answer_is_one_line():
-    with pytest.raises(
-        UserError, match="the MLflow store sqlite:////proc/nothing/mlflow.db does not answer: "
-    ) as caught:
+    with pytest.raises(UserError, match=r"the MLflow store sqlite:////proc/.* does not answer: ") as caught:
         open_store(configured("sqlite:////proc/nothing/mlflow.db"))
     assert "\n" not in str(caught.value)
