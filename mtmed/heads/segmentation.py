@@ -17,7 +17,7 @@ from mtmed.types import Array, HeadSpec, Metrics, Target
 PRIMARY = "dice"
 THRESHOLD = 0.5
 PRIOR = -2.0  # the first logit of every pixel: most of an image is not the structure (Lin et al. 2017)
-CALIBRATION_STRIDE = 4  # every fourth pixel each way: neighbours say the same thing
+STRIDE = 4  # pixels each way that say the same thing: calibration samples them, a likelihood counts them once
 CALIBRATION_GRID = 64  # and at most so many each way: a film of 12 megapixels must not fill the memory
 
 
@@ -57,8 +57,10 @@ class Decoder(Base):
         return _over_labelled(cross_entropy + _soft_dice(outputs, target), labelled)
 
     def likelihoods(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
+        """Of the whole mask: a sum over its places, not their mean (docs/decisions/0012)."""
         assert isinstance(target, Tensor)
-        return _over_labelled(_pixel_cross_entropy(outputs, target), labelled)
+        places = outputs.shape[2] * outputs.shape[3] / STRIDE**2
+        return _over_labelled(_pixel_cross_entropy(outputs, target), labelled) * places
 
     def predict(self, outputs: Tensor) -> Tensor:
         return outputs.float().sigmoid()
@@ -90,7 +92,7 @@ def observe_mask(prediction: Tensor, target: Tensor, labelled: Tensor) -> Observ
     counts = torch.stack(
         [binary_stat_scores(p, t.int(), threshold=THRESHOLD) for p, t in zip(prediction, target, strict=True)]
     )
-    stride = max(CALIBRATION_STRIDE, math.ceil(max(target.shape[1:]) / CALIBRATION_GRID))
+    stride = max(STRIDE, math.ceil(max(target.shape[1:]) / CALIBRATION_GRID))
     sample = (slice(None), slice(None, None, stride), slice(None, None, stride))
     return Observation(
         true_positive=counts[:, 0].numpy(),

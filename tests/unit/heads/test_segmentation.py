@@ -51,7 +51,8 @@ def test_the_loss_by_hand():
     close = {"rtol": 1e-4, "atol": 1e-5, "check_dtype": False}
     expected = torch.from_numpy((cross_entropy + dice).mean(1))
     torch.testing.assert_close(DECODER.losses(raw, target, KNOWN), expected, **close)
-    nll = torch.from_numpy(cross_entropy.mean(1))
+    places = S * S / module.STRIDE**2  # the likelihood is the whole mask's
+    nll = torch.from_numpy(cross_entropy.mean(1) * places)
     torch.testing.assert_close(DECODER.likelihoods(raw, target, KNOWN), nll, **close)
 
 
@@ -78,7 +79,10 @@ def test_an_empty_mask_predicted_empty_costs_nothing():
 
 def test_an_empty_mask_has_no_dice():
     empty = torch.zeros(B, K, S, S)
-    assert torch.equal(DECODER.losses(logits(), empty, KNOWN), DECODER.likelihoods(logits(), empty, KNOWN))
+    places = S * S / module.STRIDE**2
+    torch.testing.assert_close(
+        DECODER.losses(logits(), empty, KNOWN) * places, DECODER.likelihoods(logits(), empty, KNOWN)
+    )
 
 
 def test_an_untrained_head_expects_little():
@@ -143,7 +147,7 @@ def test_only_labelled_pixels_calibrate():
     known = torch.tensor([[True, False], [False, False], [True, True]])
     predicted, true = torch.rand(B, K, S, S), masks()
     p, t = probabilities(observed(predicted, true, known))
-    stride = module.CALIBRATION_STRIDE
+    stride = module.STRIDE
     assert len(p) == len(t) == 3 * (S // stride) ** 2
     expected = torch.cat([predicted[0, 0], predicted[2, 0], predicted[2, 1]])[::stride, ::stride]
     assert np.array_equal(p, expected.flatten().numpy())
