@@ -17,6 +17,7 @@ from mtmed.training.observe import observe
 from mtmed.types import HeadEvaluation, SiteEvaluation, Study
 from tasks.draw_site import draw_site
 from tasks.jobs import Job, evaluation_key
+from tasks.memory import Memory
 from tasks.site import Place
 from tasks.train_alone import own_model
 
@@ -37,6 +38,7 @@ def evaluate_site(place: Place, job: Job) -> dict[str, Any]:
         draw_site(networks["global"], test, place.state / "overlays")
     key = evaluation_key(job.run, place.site)
     sent = place.exchange.put(key, text.to_json(evaluation).encode())
+    Memory(place.state, job.run).forget()
     return {"site": place.site, "key": key, "sent": sent}
 
 

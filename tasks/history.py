@@ -8,7 +8,7 @@ import pandas as pd
 
 from tasks.stopwatch import covered
 
-_LOCAL = ("train", "fisher", "validate")
+_LOCAL, _OWN, _TRAVEL = ("train", "fisher", "validate"), ("state",), ("exchange",)
 
 
 def write(folder: Path, records: Sequence[dict[str, Any]], tail: float) -> None:
@@ -25,19 +25,24 @@ def write(folder: Path, records: Sequence[dict[str, Any]], tail: float) -> None:
 def seconds(records: Sequence[dict[str, Any]], tail: float) -> dict[str, float]:
     """Wall seconds by stage: `local work` while at least one site computes, then all else by its own clock.
 
+    A second in which sites do different things counts for the first of them in this order.
+
     `tracking` is what the federation waits for after its last round; the rounds before are tracked beside the next
     one. `orchestration` is what no clock claims: Prefect, waiting and the start of the sites' processes.
     """
-    local = sum(covered([(b, e) for a in r["sites"] for s, b, e in a["spans"] if s in _LOCAL]) for r in records)
-    either = sum(covered([(b, e) for a in r["sites"] for _, b, e in a["spans"]]) for r in records)
+    spans = [[span for a in r["sites"] for span in a["spans"]] for r in records]
+    local, own, all_sites = (
+        sum(covered([(b, e) for stage, b, e in round if stage in stages]) for round in spans)
+        for stages in (_LOCAL, (*_LOCAL, *_OWN), (*_LOCAL, *_OWN, *_TRAVEL))
+    )
     aggregation = sum(r["aggregate"]["seconds"] for r in records)
-    wall = sum(r["wall"] for r in records)
     return {
         "local work": local,
-        "exchange": either - local,
+        "site's own files": own - local,
+        "exchange": all_sites - own,
         "aggregation": aggregation,
         "tracking": tail,
-        "orchestration": max(0.0, wall - either - aggregation),
+        "orchestration": max(0.0, sum(r["wall"] for r in records) - all_sites - aggregation),
     }
 
 

@@ -32,11 +32,13 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
         start = place.exchange.get(job.models["start"])
         mean = checkpoint.read_mean(start, job.models["start"])
         studies = store.read(place.data, None)
-    net = checkpoint.network(mean, config.architecture).to(device.pick())
-    memory = Memory(place.state / "moments" / job.run)
-    kept = memory.read(job.round)
+    with watch("state"):
+        net = checkpoint.network(mean, config.architecture).to(device.pick())
+        memory = Memory(place.state, job.run)
+        kept = memory.read(job.round)
     update = local_round(net, studies, config, place.site, job.round, watch, kept)
-    memory.write(job.round, kept)
+    with watch("state"):
+        memory.write(job.round, kept)
     update = replace(update, lineage={"data": place.digest(), "code": lineage.code(), "run": job.run})
     key = update_key(job.run, job.round, place.site)
     with watch("exchange"):

@@ -18,11 +18,16 @@ def answer(site, spans, **metrics):
     }
 
 
+LOSS = {"train/masks": 0.5}
 RECORDS = [
     {
         "round": 0,
         "sites": [
-            answer("alder", [("exchange", 0, 1), ("train", 1, 4), ("fisher", 4, 5)], **{"train/masks": 0.5}),
+            answer(
+                "alder",
+                [("exchange", 0, 1), ("state", 1, 2), ("train", 2, 4), ("fisher", 4, 5)],
+                **{"train/masks": 0.5},
+            ),
             answer("birch", [("exchange", 2, 3), ("train", 3, 7), ("exchange", 7, 9)]),
         ],
         "aggregate": {
@@ -46,7 +51,8 @@ RECORDS = [
 def test_seconds_add_up_to_the_wall():
     found = history.seconds(RECORDS, tail=0.25)
     assert found == {
-        "local work": 6 + 1,  # 1..7 in round 0, 20..21 in round 1
+        "local work": 5 + 1,  # 2..7 in round 0, 20..21 in round 1
+        "site's own files": 1,  # 1..2
         "exchange": 9 - 6,  # 0..1 and 7..9: where nobody computes
         "aggregation": 1.0,
         "tracking": 0.25,

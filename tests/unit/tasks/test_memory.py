@@ -16,7 +16,7 @@ def after_a_round(kept):
 
 
 def test_a_repeated_round_reads_what_it_read_before(tmp_path):
-    memory = Memory(tmp_path / "moments")
+    memory = Memory(tmp_path, "run")
     assert memory.read(0) == {}
     kept = memory.read(0)
     after_a_round(kept)
@@ -30,10 +30,20 @@ def test_a_repeated_round_reads_what_it_read_before(tmp_path):
 
 
 def test_two_rounds_are_kept_and_no_more(tmp_path):
-    memory = Memory(tmp_path)
+    memory = Memory(tmp_path, "run")
     for round in range(5):
         memory.write(round, {"a/step": torch.tensor(float(round))})
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["003.safetensors", "004.safetensors"]
+    assert sorted(p.name for p in tmp_path.rglob("*.safetensors")) == ["003.safetensors", "004.safetensors"]
+
+
+def test_one_federation_is_forgotten_and_no_other(tmp_path):
+    one, other = Memory(tmp_path, "one"), Memory(tmp_path, "other")
+    for memory in (one, other):
+        memory.write(0, {"a/step": torch.tensor(1.0)})
+    one.forget()
+    assert not list(tmp_path.rglob("one/*"))
+    assert (one.read(1), list(other.read(1))) == ({}, ["a/step"])
+    one.forget()
 
 
 def test_moments_go_on_where_they_stopped():

@@ -113,7 +113,7 @@ def test_an_update_says_where_it_comes_from_and_what_was_learned(world):
     assert not [n for n in moved if "lesion_" in n]
     assert {m.split("/")[0] for m in update.metrics} == {"train", "validation"}
     assert json.loads(json.dumps(answers["birch"]))["sent"] == len(run.exchange.get(update_key(run.key, 0, "birch")))
-    assert {stage for stage, *_ in answers["birch"]["spans"]} == {"exchange", "validate", "train", "fisher"}
+    assert {stage for stage, *_ in answers["birch"]["spans"]} == {"exchange", "state", "validate", "train", "fisher"}
 
 
 @pytest.mark.parametrize("strategy", ["fedavg", "label_aware", "local"])
