@@ -1,11 +1,11 @@
 """The federation: rounds of local training at every site, and aggregation."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from prefect import flow
 
+from flows.beside import beside
 from flows.command import command
 from mtmed.config import load
 from tasks import federation, tracking
@@ -19,31 +19,24 @@ async def federate(params: str = "params.yaml", out: str = "models/federation") 
     """Train one model with all sites; where the model lies."""
     config = load(params)
     free = slots(config)
-    opened = beside(tracking.open_store, config)
-    sites = await ask("survey", federation.jobs(config, "surveys"), free)
-    await opened
+    surveys = ask("survey", federation.jobs(config, "surveys"), free)
+    sites, _ = await asyncio.gather(surveys, asyncio.to_thread(tracking.open_store, config))
     run = federation.open_run(config, sites)
     with tracking.Tracker(config, run.key, sites, run.exchange) as tracker:
-        tracked = beside(tracker.catch_up, list(run.records))
-        for round in range(run.rounds_done, config.federation.rounds):
-            jobs = federation.round_jobs(run, config, round)
-            updates = await ask("train", jobs, free)
-            record = federation.aggregate_round(run, config, round, updates)
-            federation.close_round(run, config, record)
-            await tracked
-            tracked = beside(tracker.log_round, record)
-        await tracked
-    return str(federation.publish(run, config, out))
+        async with beside() as start:
+            await start(tracker.catch_up, list(run.records))
+            for round in range(run.rounds_done, config.federation.rounds):
+                jobs = federation.round_jobs(run, config, round)
+                updates = await ask("train", jobs, free)
+                record = federation.aggregate_round(run, config, round, updates)
+                federation.close_round(run, config, record)
+                await start(tracker.log_round, record)
+    return str(federation.publish(run, config, out, tracker.spans))
 
 
 async def ask(work: str, jobs: list[Job], free: asyncio.Semaphore) -> list[dict[str, Any]]:
     """All sites at the same time, as far as they are free; their answers in the order of the jobs."""
     return list(await asyncio.gather(*(at_site(work, job, free) for job in jobs)))
-
-
-def beside(work: Callable[..., None], *args: Any) -> asyncio.Task[None]:
-    """Work that goes on in a thread of its own while the flow does the next thing; await it to see its error."""
-    return asyncio.create_task(asyncio.to_thread(work, *args))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import sys
 
 from prefect import flow
 
+from flows.command import keep_log_short
 from mtmed.errors import UserError
 
 
@@ -15,6 +16,7 @@ async def pipeline(target: str = "") -> None:
     Raises:
         UserError: a stage failed; its output is above, in the log of this run.
     """
+    keep_log_short()
     command = [sys.executable, "-m", "dvc", "repro", *([target] if target else [])]
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

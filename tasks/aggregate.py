@@ -23,8 +23,8 @@ def initialise(config: Config, exchange: Exchange, run: str, lineage: dict[str, 
 
 
 def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates: Sequence[str]) -> dict[str, Any]:
-    """Aggregate the updates at their keys; {key, bytes, seconds, contributions}."""
-    start = time.perf_counter()
+    """Aggregate the updates at their keys; {key, bytes, span, contributions}."""
+    start = time.time()
     name = config.federation.strategy
     strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
     before, architecture = checkpoint.read_model(exchange.get(model), model)
@@ -32,4 +32,4 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     after, shares = strategy.merge(before, sites)
     key = model_key(run, after.round)
     size = exchange.put(key, checkpoint.model_bytes(after, architecture))
-    return {"key": key, "bytes": size, "seconds": time.perf_counter() - start, "contributions": shares}
+    return {"key": key, "bytes": size, "span": ("aggregation", start, time.time()), "contributions": shares}

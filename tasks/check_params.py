@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mtmed.config import Config, load
 from mtmed.errors import UserError
+from tasks.prepare_site import has_raw_studies
 
 
 def trainable(params: str) -> Config:
@@ -35,9 +36,8 @@ def check_params(params: str, mark: str) -> None:
 def _expect_studies(config: Config, site: str) -> None:
     """Phantoms are still to be written, and what DVC tracks may still be pulled."""
     raw = Path(config.sites[site].raw)
-    if site in config.phantom or raw.with_name(f"{raw.name}.dvc").is_file():
-        return
-    if not raw.is_dir() or not any(raw.iterdir()):
+    tracked = any(p.with_name(f"{p.name}.dvc").is_file() for p in (raw, *raw.parents) if p.name)
+    if site not in config.phantom and not tracked and not has_raw_studies(config, site):
         raise UserError(
             f"site {site!r} has no raw studies: expected a folder with some at sites.{site}.raw, {raw}; put them "
             "there, or leave the site out of sites"

@@ -11,7 +11,7 @@ from mtmed.errors import UserError
 from mtmed.models import multitask
 from tasks.check import FAIL, OK, WARN, Check, attempt
 from tasks.open_model import missing_store
-from tasks.prepare_site import PREPARED
+from tasks.prepare_site import PREPARED, has_raw_studies
 
 FOLDERS = ("data", "models", "reports", ".mtmed")
 Counts = dict[str, dict[str, dict[str, int]]]  # {head: {class: {labelled, positive}}}
@@ -84,7 +84,7 @@ def _data(config: Config) -> Iterator[Check]:
 
 def _raw(config: Config, site: str) -> Check:
     raw = Path(config.sites[site].raw)
-    if raw.is_dir():
+    if has_raw_studies(config, site):
         return Check(OK, f"{site} raw", str(raw))
     remedy = f"dvc repro phantom@{site}" if site in config.phantom else f"put them there, or mend sites.{site}.raw"
     return Check(WARN, f"{site} raw", f"no studies at {raw}", remedy)

@@ -15,6 +15,7 @@ from tasks import history
 from tasks.aggregate import aggregate, initialise
 from tasks.exchange import Exchange
 from tasks.jobs import Job, model_key, round_key, update_key
+from tasks.stopwatch import Span
 
 
 @dataclass
@@ -114,13 +115,17 @@ def close_round(run: Run, config: Config, record: dict[str, Any]) -> None:
             run.exchange.remove(update_key(run.key, record["round"] - 1, site))
 
 
-def publish(run: Run, config: Config, out: str) -> Path:
-    """Write the last global model and the history of the rounds to the stage's outs; the model's path."""
+def publish(run: Run, config: Config, out: str, tracking: Sequence[Span] = ()) -> Path:
+    """Write the last global model and the history of the rounds to the stage's outs; the model's path.
+
+    Args:
+        tracking: when the tracking of the rounds was at work.
+    """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "global.safetensors"
     path.write_bytes(run.exchange.get(model_key(run.key, run.rounds_done)))
-    history.write(folder, run.records, time.perf_counter() - run.mark)
+    history.write(folder, run.records, tracking, time.perf_counter() - run.mark)
     facts = {"run": run.key, "lineage": run.lineage, "sites": run.sites, "rounds": run.rounds_done}
     facts |= {"strategy": config.federation.strategy, "seed": config.federation.seed}
     facts["parameters"] = sum(v.numel() for v in checkpoint.read_model(path.read_bytes())[0].mean.values())

@@ -33,7 +33,8 @@ class Memory:
 
     def forget(self) -> None:
         """Keep nothing."""
-        rmtree(self.folder, ignore_errors=True)
+        if self.folder.is_dir():
+            rmtree(self.folder)
 
     def _path(self, round: int) -> Path:
         return self.folder / f"{round:03d}.safetensors"

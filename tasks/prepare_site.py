@@ -11,6 +11,12 @@ from mtmed.errors import unknown
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
 
 
+def has_raw_studies(config: Config, site: str) -> bool:
+    """Whether the site's raw folder is there and holds something."""
+    raw = Path(config.sites[site].raw)
+    return raw.is_dir() and any(raw.iterdir())
+
+
 def write_phantom(config: Config, site: str) -> str:
     """Write the synthetic hospital `site` to data/raw/<site>; the folder."""
     if site not in config.phantom:

@@ -9,6 +9,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from mtmed.config import Config
 from mtmed.errors import UserError
 from mtmed.evaluation.glossary import term
 from tasks.exchange import Exchange
+from tasks.stopwatch import Span, Stopwatch
 
 _REQUIREMENTS = ["mtmed", "torch", "torchvision", "timm", "safetensors"]
 _SIGNATURE = ModelSignature(  # of tasks/served_model.py
@@ -49,7 +51,20 @@ class Tracker:
         self.config, self.key, self.exchange = config, key, exchange
         mlflow.set_tracking_uri(config.tracking.uri)
         self.client = mlflow.MlflowClient()
+        self.watch = Stopwatch()
+        with self.watch("tracking"):
+            self._open_runs(config, key, sites)
+
+    @property
+    def spans(self) -> list[Span]:
+        """When it worked."""
+        return self.watch.spans
+
+    def _open_runs(self, config: Config, key: str, sites: Sequence[Mapping[str, Any]]) -> None:
         self.experiment = _experiment(self.client, config)
+        mlflow.set_experiment(experiment_id=self.experiment)  # where models go that are logged outside of a run
+        # a model's input is the path of an image, and an example of one would name a file of somebody's
+        warnings.filterwarnings("ignore", ".*An input example was not provided")
         tags = {_TAG: key, "mlflow.note.content": _description(config, sites)}
         self.parent = self._open(f"{config.federation.strategy}-{key[:6]}", tags)
         self.children = {s["site"]: self._open_site(s) for s in sites}
@@ -76,13 +91,19 @@ class Tracker:
 
     def catch_up(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Log the finished rounds that a killed federation did not come to."""
-        known = {m.step for m in self.client.get_metric_history(self.parent, _LAST)}
+        whole = {m.step for m in self.client.get_metric_history(self.parent, _LAST)}
+        models = {m.name for m in self.client.search_logged_models([self.experiment]) if m.source_run_id == self.parent}
         for record in records:
-            if record["round"] + 1 not in known:
-                self.log_round(record)
+            step = record["round"] + 1
+            if step not in whole:
+                self.log_round(record, with_model=_model_name(step) not in models)
 
-    def log_round(self, record: Mapping[str, Any]) -> None:
+    def log_round(self, record: Mapping[str, Any], with_model: bool = True) -> None:
         """Metrics of one round, per site and as means over sites, and its global model."""
+        with self.watch("tracking"):
+            self._log_round(record, with_model)
+
+    def _log_round(self, record: Mapping[str, Any], with_model: bool) -> None:
         step = record["round"] + 1
         values: dict[str, list[float]] = {}
         for answer in record["sites"]:
@@ -92,7 +113,8 @@ class Tracker:
         means = {f"mean/{name}": sum(v) / len(v) for name, v in values.items()}
         means |= {f"worst/{n}": _worst(n, v) for n, v in values.items() if n.startswith("validation/")}
         self._metrics(self.parent, means, step)
-        self._model(record["aggregate"]["key"], step)  # it takes over the metrics of its step
+        if with_model:
+            self._model(record["aggregate"]["key"], step)  # it takes over the metrics of its step
         self._metrics(self.parent, {_LAST: sum(a["sent"] for a in record["sites"])}, step)
 
     def _metrics(self, run: str, values: Mapping[str, float], step: int) -> None:
@@ -100,14 +122,12 @@ class Tracker:
         self.client.log_batch(run, metrics=[Metric(k, float(v), now, step) for k, v in values.items()])
 
     def _model(self, key: str, step: int) -> None:
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            # the input is the path of an image, and an example of one would name a file of somebody's
-            warnings.filterwarnings("ignore", ".*An input example was not provided")
+        with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "global.safetensors"
             path.write_bytes(self.exchange.get(key))
             Model.log(  # as mlflow.pyfunc.log_model does it, but that would start the run again, and end it
                 None,
-                name=f"round-{step:03d}",
+                name=_model_name(step),
                 flavor=mlflow.pyfunc,
                 run_id=self.parent,
                 python_model=str(Path(__file__).with_name("served_model.py")),
@@ -124,9 +144,16 @@ class Tracker:
     def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
         """All runs end; the registered model of a whole federation becomes the champion."""
         if failed is None:
-            self._crown()
+            with self.watch("tracking"):
+                self._crown()
+                self._end("FINISHED")
+            return
+        with suppress(mlflow.exceptions.MlflowException):  # why the federation failed is what the user must see
+            self._end("FAILED")
+
+    def _end(self, status: str) -> None:
         for run in (*self.children.values(), self.parent):
-            self.client.set_terminated(run, "FINISHED" if failed is None else "FAILED")
+            self.client.set_terminated(run, status)
 
     def _crown(self) -> None:
         name = self.config.tracking.model
@@ -206,6 +233,10 @@ def _description(config: Config, sites: Sequence[Mapping[str, Any]]) -> str:
         f"aggregated by `{config.federation.strategy}`. `train/` and `validation/` are by round; `test/` comes with "
         "the evaluation, and so do the figures among the artifacts. A nested run is a site's."
     )
+
+
+def _model_name(step: int) -> str:
+    return f"round-{step:03d}"
 
 
 def _worst(name: str, values: Sequence[float]) -> float:

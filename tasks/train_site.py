@@ -31,8 +31,8 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
     with watch("exchange"):
         start = place.exchange.get(job.models["start"])
         mean = checkpoint.read_mean(start, job.models["start"])
-        studies = store.read(place.data, None)
     with watch("state"):
+        studies = store.read(place.data, None)
         net = checkpoint.network(mean, config.architecture).to(device.pick())
         memory = Memory(place.state, job.run)
         kept = memory.read(job.round)

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from flows.command import one_line
 from flows.served import server_for
 from mtmed import config
 from mtmed.errors import UserError
@@ -70,11 +71,8 @@ def main(
     """Federate, evaluate and report one fold; prints where the global model lies."""
     changes = {"split.fold": fold, **dict(_change(text) for text in set or [])}
     name = "-".join([f"fold-{fold}", *(text.replace("=", "-").replace(".", "-") for text in set or [])])
-    try:
+    with one_line():
         folder = run(data, changes, name)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
     print(f"global model: {folder / 'models/federation/global.safetensors'}")
     print(f"report:       {folder / 'reports/index.html'}")
 

@@ -32,8 +32,8 @@ class Strategy(_base.Strategy):
         b: how much a confident element outweighs the others inside its tensor.
     """
 
-    alpha: float = 0.1
-    a: float = 1.0
+    alpha: float = 1.0
+    a: float = 0.5
     b: float = 0.5
     needs_precision: ClassVar[bool] = True
 

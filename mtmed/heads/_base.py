@@ -32,7 +32,11 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def likelihoods(self, outputs: Any, target: Target, labelled: Tensor) -> Tensor:
-        """The unweighted negative log-likelihood of each image [B], for the Fisher information."""
+        """The unweighted negative log-likelihood of each image [B], for the Fisher information.
+
+        Summed over what the image says independently, not averaged: it decides how much a site's labels weigh
+        beside those of other heads (docs/decisions/0012).
+        """
 
     @abstractmethod
     def predict(self, outputs: Any) -> Any:

@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,11 @@ def test_metrics_name_every_model(project: Path, environment: dict[str, str]) ->
     shown = json.loads(dvc(project, environment, "metrics", "show", "--json").stdout)
     numbers = next(iter(shown[""]["data"].values()))["data"] if "" in shown else {}
     assert {"global", "local", "pooled", "threshold"} <= numbers.keys()
+
+
+def test_a_site_forgets_its_moments_after_the_evaluation(project: Path) -> None:
+    assert (project / ".mtmed/sites/alder").is_dir()
+    assert not list(project.glob(".mtmed/sites/*/moments/*"))
 
 
 def test_each_site_has_overlays_in_the_report(project: Path) -> None:
@@ -120,6 +127,14 @@ def test_a_killed_federation_resumes_to_the_same_model(
     assert "resuming" in again.stdout + again.stderr
     name = "models/federation/global.safetensors"
     assert (whole / name).read_bytes() == (killed / name).read_bytes()
+    assert _rounds_in_mlflow(whole) == _rounds_in_mlflow(killed) == [1, 2, 3]
+
+
+def _rounds_in_mlflow(folder: Path) -> list[int]:
+    """The rounds that the federation's run has metrics of."""
+    query = "SELECT DISTINCT step FROM metrics WHERE key = 'bytes/sent' ORDER BY step"
+    with closing(sqlite3.connect(folder / "mlflow.db")) as store:
+        return [step for (step,) in store.execute(query)]
 
 
 def _kill_after_first_round(folder: Path, environment: dict[str, str]) -> None:

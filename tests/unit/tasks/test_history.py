@@ -23,15 +23,11 @@ RECORDS = [
     {
         "round": 0,
         "sites": [
-            answer(
-                "alder",
-                [("exchange", 0, 1), ("state", 1, 2), ("train", 2, 4), ("fisher", 4, 5)],
-                **{"train/masks": 0.5},
-            ),
+            answer("alder", [("exchange", 0, 1), ("state", 1, 2), ("train", 2, 4), ("fisher", 4, 5)], **LOSS),
             answer("birch", [("exchange", 2, 3), ("train", 3, 7), ("exchange", 7, 9)]),
         ],
         "aggregate": {
-            "seconds": 0.5,
+            "span": ("aggregation", 9.0, 9.5),
             "contributions": {
                 "encoder": {"alder": 0.6, "birch": 0.4},
                 "masks": {"alder": 1.0, "birch": 0.0},
@@ -42,32 +38,34 @@ RECORDS = [
     {
         "round": 1,
         "sites": [answer("alder", [("validate", 20, 21)], **{"train/masks": 0.25})],
-        "aggregate": {"seconds": 0.5, "contributions": {}},
+        "aggregate": {"span": ("aggregation", 21.0, 21.5), "contributions": {}},
         "wall": 2.0,
     },
 ]
 
 
 def test_seconds_add_up_to_the_wall():
-    found = history.seconds(RECORDS, tail=0.25)
+    # the first is tracked beside the second round's work for 1 of its 1.5 seconds, the second after it
+    tracking = [("tracking", 19.5, 21), ("tracking", 22, 22.25)]
+    found = history.seconds(RECORDS, tracking, tail=1.0)
     assert found == {
         "local work": 5 + 1,  # 2..7 in round 0, 20..21 in round 1
-        "site's own files": 1,  # 1..2
-        "exchange": 9 - 6,  # 0..1 and 7..9: where nobody computes
+        "site set-up": 1,  # 1..2
+        "exchange": 1 + 2,  # 0..1 and 7..9: where nobody does anything else
         "aggregation": 1.0,
-        "tracking": 0.25,
-        "orchestration": 12 - 10 - 1,
+        "tracking": 0.5 + 0.25,
+        "orchestration": 12 + 1 - 11.75,
     }
-    assert sum(found.values()) == 12.25
-    assert history.seconds([], 0.0) == dict.fromkeys(found, 0)
+    assert sum(found.values()) == 13
+    assert history.seconds([], [], 0.0) == dict.fromkeys(found, 0)
 
 
 def test_clocks_that_disagree_leave_no_negative_rest():
-    assert history.seconds([RECORDS[0] | {"wall": 1.0}], 0.0)["orchestration"] == 0
+    assert history.seconds([RECORDS[0] | {"wall": 1.0}], [], 0.0)["orchestration"] == 0
 
 
 def test_tables(tmp_path):
-    history.write(tmp_path, RECORDS, 0.5)
+    history.write(tmp_path, RECORDS, [], 0.5)
     tables = {p.name: pd.read_csv(p) for p in tmp_path.iterdir()}
     assert sorted(tables) == ["bytes.csv", "contributions.csv", "rounds.csv", "seconds.csv"]
     assert tables["rounds.csv"].values.tolist() == [
@@ -83,10 +81,12 @@ def test_tables(tmp_path):
         [0, "birch", 10, 20],
         [1, "alder", 10, 20],
     ]
-    assert tables["seconds.csv"].set_index("stage")["seconds"].to_dict() == pytest.approx(history.seconds(RECORDS, 0.5))
+    assert tables["seconds.csv"].set_index("stage")["seconds"].to_dict() == pytest.approx(
+        history.seconds(RECORDS, [], 0.5)
+    )
 
 
 def test_tables_of_nothing_have_their_columns(tmp_path):
-    history.write(tmp_path, [], 0.0)
+    history.write(tmp_path, [], [], 0.0)
     assert (tmp_path / "contributions.csv").read_text() == "round,site,head,labelled,share\n"
     assert (tmp_path / "rounds.csv").read_text() == "round,site,name,value\n"

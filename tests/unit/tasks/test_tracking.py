@@ -72,13 +72,26 @@ def history(config, tracker, name):
     return [(m.step, pytest.approx(m.value)) for m in found]
 
 
-def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config):
+def models(config, tracker):
+    """{name: experiment} of the models of the federation's run, as a list, so that doubles show."""
+    client = mlflow.MlflowClient(config.tracking.uri)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    found = [m for m in client.search_logged_models(experiments) if m.source_run_id == tracker.parent]
+    return sorted((m.name, str(m.experiment_id)) for m in found)
+
+
+def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config, monkeypatch):
     exchange, client = Exchange("exchange"), mlflow.MlflowClient(config.tracking.uri)
     first = Tracker(config, "run", SITES, exchange)
     first.log_round(record(0))
     assert client.get_run(first.parent).info.status == "RUNNING"
     first.__exit__(KeyboardInterrupt)
     assert client.get_run(first.parent).info.status == "FAILED"
+
+    # killed again in the middle of a round: its model is there, its last metric is not
+    killed = Tracker(config, "run", SITES, exchange)
+    monkeypatch.setattr(killed, "_metrics", lambda *_: None)
+    killed.log_round(record(1))
 
     with Tracker(config, "run", SITES, exchange) as again:
         again.catch_up([record(0), record(1)])
@@ -88,6 +101,8 @@ def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config):
     assert history(config, again, "bytes/sent") == [(1, 20), (2, 20)]
     assert history(config, again, "mean/validation/malignancy/auroc") == [(1, 0.55), (2, 0.55)]
     assert history(config, again, "worst/validation/malignancy/auroc") == [(1, 0.5), (2, 0.5)]
+    assert models(config, again) == [("round-001", again.experiment), ("round-002", again.experiment)]
+    assert {stage for stage, *_ in again.spans} == {"tracking"}
 
     parent = client.get_run(again.parent)
     assert "2 sites on 12 images in 2 rounds" in parent.data.tags["mlflow.note.content"]
@@ -96,6 +111,19 @@ def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config):
     model, _ = checkpoint.read_model(fetch_model("models:/mtmed@champion", config.tracking.uri).read_bytes())
     assert model.round == 2
     assert all(isinstance(v, torch.Tensor) for v in model.mean.values())
+
+
+def test_why_a_federation_failed_is_not_hidden_by_a_store_that_fails_too(config, monkeypatch):
+    tracker = Tracker(config, "other", SITES, Exchange("exchange"))
+
+    def refuse(*_, **__):
+        raise mlflow.exceptions.MlflowException("gone")
+
+    monkeypatch.setattr(tracker.client, "set_terminated", refuse)
+    with pytest.raises(UserError, match="the reason"), tracker:
+        raise UserError("the reason")
+    with pytest.raises(mlflow.exceptions.MlflowException, match="gone"), tracker:
+        pass
 
 
 def test_a_store_that_does_not_answer_is_one_line():
