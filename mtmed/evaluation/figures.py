@@ -100,9 +100,18 @@ def forest(table: pd.DataFrame, primary: Mapping[str, str]) -> Figure | None:
     figure, axes = panels(len(wanted), height=1.4 + 0.5 * most)
     for axis, (head, part) in zip(axes, wanted.items(), strict=True):
         _forest(axis, part)
+        _widen(axis)
         axis.set(title=words(head), xlabel=term(primary[head]).label)
     key(figure, axes)
     return figure
+
+
+def _widen(axis: Axes) -> None:
+    """At least a tenth of the scale, and few ticks: a metric near 0 has no use for five decimals."""
+    low, high = axis.get_xlim()
+    margin = max(0.0, 0.1 - (high - low)) / 2
+    axis.set_xlim(low - margin, high + margin)
+    axis.xaxis.set_major_locator(MaxNLocator(6))
 
 
 def _forest(axis: Axes, part: pd.DataFrame) -> None:
