@@ -2,7 +2,7 @@
 
 import typer
 
-from flows.command import one_line
+from flows.mistakes import one_line
 from tasks.check_params import check_params
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.command import one_line
+from flows.mistakes import one_line
 from mtmed import __version__
 
 MODEL = "A .safetensors file, models:/NAME@champion or models:/NAME/3."

@@ -1,17 +1,14 @@
-"""How a stage is called from the command line: options of the flow, and errors of one line."""
+"""How a stage is called from the command line: a flow's parameters as options."""
 
 import asyncio
-import logging
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 import typer
 
+from flows.mistakes import keep_log_short, one_line
 from mtmed.config import load
-from mtmed.errors import UserError
 
 
 def command(flow: Callable[..., Any], check: Callable[[str], object] = load) -> None:
@@ -35,25 +32,3 @@ def _synchronous(flow: Callable[..., Any], check: Callable[[str], object]) -> Ca
             asyncio.run(flow(*args, **kwargs))
 
     return run
-
-
-@contextmanager
-def one_line() -> Iterator[None]:
-    """A user's mistake is one line on stderr and exit status 2."""
-    try:
-        yield
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        raise SystemExit(2) from None
-
-
-def keep_log_short() -> None:
-    """Prefect logs a failed run with its traceback; a user's mistake needs none, its message says it all."""
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
-        logging.getLogger(name).addFilter(_without_traceback)
-
-
-def _without_traceback(record: logging.LogRecord) -> bool:
-    if record.exc_info and isinstance(record.exc_info[1], UserError):
-        record.exc_info = None
-    return True

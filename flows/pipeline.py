@@ -5,7 +5,7 @@ import sys
 
 from prefect import flow
 
-from flows.command import keep_log_short
+from flows.mistakes import keep_log_short
 from mtmed.errors import UserError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from prefect import flow
 
-from flows.command import keep_log_short, one_line
+from flows.mistakes import keep_log_short, one_line
 
 _FILE = "MTMED_SITE_FILE"  # inherited by the processes in which Prefect runs the flow
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from flows.command import one_line
+from flows.mistakes import one_line
 from flows.served import server_for
 from mtmed import config
 from mtmed.errors import UserError

@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 
-from flows.command import keep_log_short, one_line
+from flows.mistakes import keep_log_short, one_line
 from mtmed.errors import UserError
 
 
