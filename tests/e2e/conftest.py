@@ -20,6 +20,7 @@ KEPT = (
     "flows",
     "tasks",
     "mtmed",
+    "experiments",
     "dvc.yaml",
     "pyproject.toml",
     ".dvc",
@@ -115,7 +116,9 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("project")
     for name in KEPT:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "cache", "tmp"))
+            shutil.copytree(
+                ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "cache", "tmp", "real-*")
+            )
         else:
             shutil.copyfile(ROOT / name, folder / name)
     params = tiny()
