@@ -9,10 +9,11 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mtmed import modalities
 from mtmed.errors import UserError, unknown
 from mtmed.heads._reserved import RESERVED
-from mtmed.registry import expect, find
-from mtmed.types import MODALITIES, Architecture, HeadSpec
+from mtmed.registry import expect, find, names
+from mtmed.types import Architecture, HeadSpec
 
 
 class Spec(BaseModel):
@@ -159,7 +160,7 @@ class Config(Spec):
             _expect_head(spec)
         for name, phantom in self.phantom.items():
             _expect_name("phantom", name)
-            _expect_modality(phantom.modality)
+            modalities.expect(phantom.modality)
         for name in {self.federation.strategy, *self.strategies}:
             module = find("mtmed.aggregation", name, "strategy")
             module.Strategy(**_known_options(name, module.Strategy, self.strategies.get(name, {})))
@@ -225,19 +226,14 @@ def _expect_options(name: str, site: SiteSpec) -> None:
 def _expect_head(spec: HeadSpec) -> None:
     expect("mtmed.heads", spec.kind, "head kind")  # not imported: a stage that trains nothing starts sooner
     for modality in spec.modalities:
-        _expect_modality(modality)
+        modalities.expect(modality)
     where = f"heads.{spec.name}"
     if not spec.classes or len(set(spec.classes)) < len(spec.classes):
         raise UserError(f"{where}.classes: expected one or several different names, got {list(spec.classes)}")
     if not spec.modalities:
-        raise UserError(f"{where}.modalities: expected at least one of {', '.join(MODALITIES)}")
+        raise UserError(f"{where}.modalities: expected at least one of {', '.join(names('mtmed.modalities'))}")
     if not 0 < spec.weight < float("inf"):
         raise UserError(f"{where}.weight: expected a finite number above 0, got {spec.weight}")
-
-
-def _expect_modality(modality: str) -> None:
-    if modality not in MODALITIES:
-        raise unknown("modality", modality, MODALITIES)
 
 
 def _known_options(name: str, strategy: Any, options: dict[str, float]) -> dict[str, float]:

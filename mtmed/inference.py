@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtmed import modalities
 from mtmed.data import pixels
 from mtmed.data.geometry import Letterbox, letterbox
-from mtmed.data.quality import SPECIFIC, BadStudy, check_image, check_modality
-from mtmed.errors import UserError, unknown
+from mtmed.data.quality import BadStudy, check_image, check_modality
+from mtmed.errors import UserError
 from mtmed.models.multitask import MultiTask
 from mtmed.training.observe import predict
-from mtmed.types import MODALITIES, Architecture, Array, Boxes, HeadSpec
+from mtmed.types import Architecture, Array, Boxes, HeadSpec
 
 THRESHOLD = 0.5  # a pixel above it belongs to the mask, here as in the metrics
 
@@ -98,8 +99,7 @@ def serving(architecture: Architecture, modality: str) -> list[HeadSpec]:
     Raises:
         UserError: there is no such modality, or no head serves it.
     """
-    if modality not in MODALITIES:
-        raise unknown("modality", modality, MODALITIES)
+    modalities.expect(modality)
     specs = [h for h in architecture.heads if modality in h.modalities]
     if not specs:
         raise UserError(f"the model has no head for {modality}: it serves {', '.join(_served(architecture))}")
@@ -127,9 +127,10 @@ def _served(architecture: Architecture) -> list[str]:
 
 
 def _modality(dicom: str | None, architecture: Architecture) -> str:
-    """MG is mammography, CR and DX a chest film; the model's own where it serves but one."""
-    if dicom in SPECIFIC:
-        return "mammography" if dicom == "MG" else "chest_xray"
+    """What the DICOM modality says; the model's own where it serves but one."""
+    stated = modalities.of_dicom(dicom)
+    if stated:
+        return stated
     served = _served(architecture)
     if len(served) == 1:
         return served[0]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # a stage that trains nothing starts sooner without it
 Array = np.ndarray[Any, Any]
 Metrics = dict[str, float]
 
-MODALITIES = ("mammography", "chest_xray")
 SPLITS = ("train", "validation", "test")
 
 
@@ -75,9 +74,10 @@ class Study:
         image: [H,W] float32 in 0..1, brightness as displayed (MONOCHROME2).
         masks: {head: [K,H,W] bool}.
         boxes: {head: ([M,4] float32 xyxy, [M] int64 class)}.
-        classes: {head: [K] bool}.
+        values: {head: [K] float32}; 0 or 1 of a class, or a measurement.
         labelled: {head: [K] bool}; a class that is not labelled is unknown, never negative.
         spacing_mm: millimetres per pixel (row, column) of `image`, or None where the source does not say.
+        view, laterality: as DICOM has them ("CC", "L"); empty where nothing says.
     """
 
     study: str
@@ -87,9 +87,11 @@ class Study:
     image: Array
     masks: Mapping[str, Array] = field(default_factory=dict)
     boxes: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
-    classes: Mapping[str, Array] = field(default_factory=dict)
+    values: Mapping[str, Array] = field(default_factory=dict)
     labelled: Mapping[str, Array] = field(default_factory=dict)
     spacing_mm: tuple[float, float] | None = None
+    view: str = ""
+    laterality: str = ""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def _study(name: str, n: int, rng: np.random.Generator, labelled: Mapping[str, S
         image=image,
         masks={SEGMENTATION.name: mask},
         boxes={DETECTION.name: (xyxy, np.array(sides, np.int64))},
-        classes={CLASSIFICATION.name: mask.any((1, 2))},
+        values={CLASSIFICATION.name: mask.any((1, 2)).astype(np.float32)},
         labelled={head: np.array(known, bool) for head, known in labelled.items()},
     )
 

@@ -51,7 +51,7 @@ def _target(studies: Sequence[Study], spec: HeadSpec) -> Target:
         empty = np.zeros((len(spec.classes), *studies[0].image.shape), bool)
         return torch.from_numpy(np.stack([s.masks.get(spec.name, empty) for s in studies])).float()
     none = np.zeros(len(spec.classes), bool)
-    return torch.from_numpy(np.stack([s.classes.get(spec.name, none) for s in studies])).float()
+    return torch.from_numpy(np.stack([s.values.get(spec.name, none) for s in studies])).float()
 
 
 def _boxes(study: Study, head: str) -> Boxes:

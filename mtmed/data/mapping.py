@@ -1,7 +1,6 @@
 """How the columns of a table become the targets of a head; what no rule covers is unknown, never negative."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,22 +10,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mtmed.data.annotation import load_mask, parse_boxes
 from mtmed.data.conditions import Condition, holds, matches
-from mtmed.data.raw import MaskLoader
+from mtmed.data.raw import Labels
 from mtmed.data.table import Row
 from mtmed.errors import UserError, unknown
 from mtmed.types import Array, HeadSpec
 
 Locate = Callable[[str], Path]
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The target of one head in one row: `labelled [K]` and the part that the head's kind uses."""
-
-    labelled: Array
-    mask: MaskLoader | None = None
-    boxes: tuple[Array, Array] | None = None
-    classes: Array | None = None
 
 
 class Rule(BaseModel):
@@ -132,7 +121,7 @@ class Classification(Rule):
         positive = np.array([matches(cell, self.positive.get(name, [])) for name in spec.classes])
         if not positive.any() and not matches(cell, self.negative):
             return None
-        return Labels(_mapped(spec, self.positive), classes=positive)
+        return Labels(_mapped(spec, self.positive), values=positive.astype(np.float32))
 
 
 RULES: dict[str, type[Rule]] = {

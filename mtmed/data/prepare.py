@@ -99,7 +99,7 @@ def _sample(raw: RawStudy, site: str, size: int, split: SplitSpec) -> Study:
         image=box.image(picture.image),
         masks={head: _mask(load((height, width)), picture.image, box) for head, load in raw.masks.items()},
         boxes=_boxes(raw.boxes, box),
-        classes=raw.classes,
+        values=raw.values,
         labelled=raw.labelled,
         spacing_mm=box.spacing(picture.spacing_mm),
     )

@@ -3,12 +3,11 @@
 import numpy as np
 
 from mtmed.errors import UserError
+from mtmed.modalities import accepts, nameable
 from mtmed.types import Array
 
 SMALLEST = 16  # pixels on a side
 LARGEST = 100_000_000  # pixels in all; a full-field mammogram has about 15 million
-SPECIFIC = {"MG", "CR", "DX"}  # the others say nothing of the body part
-PROJECTIONS = {*SPECIFIC, "RG", "RF", "OT", "SC", "PX", "XA"}
 
 
 class BadStudy(UserError):
@@ -60,9 +59,6 @@ def clip_boxes(xyxy: Array, height: int, width: int) -> Array:
 
 def check_modality(expected: str, dicom: str | None) -> None:
     """Refuse a file whose DICOM modality contradicts what the data set says of it."""
-    if dicom is None:
+    if accepts(expected, dicom):
         return
-    if dicom not in PROJECTIONS:
-        raise BadStudy(f"wrong modality: expected a projection radiograph (MG, CR, DX), got {dicom}")
-    if (dicom == "MG") != (expected == "mammography") and dicom in SPECIFIC:
-        raise BadStudy(f"wrong modality: expected {expected}, but DICOM says {dicom}")
+    raise BadStudy(f"wrong modality: expected {expected}, but DICOM says {nameable(dicom)}")

@@ -95,7 +95,7 @@ def _entry(study: Study) -> dict[str, Any]:
         "spacing_mm": study.spacing_mm,
         "masks": sorted(study.masks),
         "boxes": {h: {"xyxy": b.tolist(), "classes": c.tolist()} for h, (b, c) in sorted(study.boxes.items())},
-        "classes": _lists(study.classes),
+        "values": _lists(study.values),
         "labelled": _lists(study.labelled),
     }
 
@@ -113,7 +113,7 @@ def _study(entry: dict[str, Any], row: int, tensors: Mapping[str, Array]) -> Stu
         image=tensors["images"][row].astype(np.float32) / FULL,
         masks={head: tensors[f"mask.{head}"][row].astype(bool) for head in entry["masks"]},
         boxes={head: _boxes(boxes) for head, boxes in entry["boxes"].items()},
-        classes={head: np.array(values, bool) for head, values in entry["classes"].items()},
+        values={head: np.array(values, np.float32) for head, values in entry["values"].items()},
         labelled={head: np.array(values, bool) for head, values in entry["labelled"].items()},
         spacing_mm=tuple(entry["spacing_mm"]) if entry["spacing_mm"] else None,
     )

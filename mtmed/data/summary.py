@@ -57,8 +57,8 @@ def positives(study: Study, spec: HeadSpec) -> Array:
         found |= study.masks[spec.name].any(axis=(1, 2))
     if spec.name in study.boxes:
         found[study.boxes[spec.name][1]] = True
-    if spec.name in study.classes:
-        found |= study.classes[spec.name]
+    if spec.name in study.values:
+        found |= study.values[spec.name] > 0
     return found & study.labelled.get(spec.name, np.zeros(len(spec.classes), bool))
 
 

@@ -8,20 +8,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from mtmed.data.conditions import Condition, holds
-from mtmed.data.mapping import Labels, Rule, parse
+from mtmed.data.mapping import Rule, parse
 from mtmed.data.mapping_defaults import default_rule
 from mtmed.data.quality import BadStudy
-from mtmed.data.raw import RawStudy
+from mtmed.data.raw import Labels, RawStudy, by_head
 from mtmed.data.table import Row, read_table
 from mtmed.errors import UserError, unknown
-from mtmed.types import MODALITIES, HeadSpec
+from mtmed.modalities import expect, of_view
+from mtmed.types import HeadSpec
 
 REQUIRED = ("image", "patient_id")
-VIEWS = {"CC", "MLO", "ML", "LM", "LMO", "XCCL", "FB"}  # all others are of the chest
 
 
 class Options(BaseModel):
@@ -44,8 +43,8 @@ class Options(BaseModel):
     @field_validator("modality")
     @classmethod
     def _known_modality(cls, value: str | None) -> str | None:
-        if value is not None and value not in MODALITIES:
-            raise unknown("modality", value, MODALITIES)
+        if value is not None:
+            expect(value)
         return value
 
 
@@ -57,7 +56,7 @@ def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Itera
     """
     names = [options.manifest] if isinstance(options.manifest, str) else options.manifest
     tables = {name: read_table(raw / _inside(name), REQUIRED) for name in names}
-    columns = {name: set(rows[0]) if rows else set(REQUIRED) for name, rows in tables.items()}
+    columns = {name: set(rows.columns) for name, rows in tables.items()}
     rules = _written_rules(options, heads, set().union(*columns.values()))
     seen: set[str] = set()
     for name, rows in tables.items():
@@ -113,10 +112,10 @@ def _study(
         patient=row["patient_id"],
         modality=modality,
         image=raw / image,
-        masks={h: x.mask for h, x in found.items() if x.mask is not None},
-        boxes={h: x.boxes for h, x in found.items() if x.boxes is not None},
-        classes={h: x.classes for h, x in found.items() if x.classes is not None},
-        labelled={h: np.asarray(x.labelled) for h, x in found.items()},
+        **by_head(found),
+        view=row.get("view", ""),
+        laterality=row.get("laterality", ""),
+        attributes=row,
         fault=fault,
     )
 
@@ -124,9 +123,8 @@ def _study(
 def _modality(row: Row, options: Options) -> str:
     stated = options.modality or row.get("modality", "")
     if not stated:
-        return "mammography" if row.get("view", "").upper() in VIEWS else "chest_xray"
-    if stated not in MODALITIES:
-        raise unknown("modality", stated, MODALITIES)
+        return of_view(row.get("view", "")) or "chest_xray"
+    expect(stated)
     return stated
 
 

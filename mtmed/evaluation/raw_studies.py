@@ -129,4 +129,4 @@ def _target(item: _Opened, spec: HeadSpec) -> Target:
         return [Boxes(torch.from_numpy(clip_boxes(xyxy, *shape)), torch.from_numpy(classes))]
     if spec.name in study.masks:
         return torch.from_numpy(study.masks[spec.name](shape))[None]
-    return torch.from_numpy(np.asarray(study.classes[spec.name], np.float32))[None]
+    return torch.from_numpy(np.asarray(study.values[spec.name], np.float32))[None]

@@ -29,7 +29,7 @@ def study(number, size=64):
         f"s{number}", f"p{number}", "mammography", "train", image,
         masks={"s": mask},
         boxes={"d": (np.array([[x, y, x + w, y + w]], np.float32), np.array([0]))},
-        classes={"m": np.array([number % 2 == 0])},
+        values={"m": np.array([number % 2 == 0])},
         labelled={"s": np.array([True, False]), "d": np.array([True]), "m": np.array([True])},
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def test_shapes_and_what_is_not_labelled():
 def test_a_head_that_does_not_serve_the_modality_is_not_labelled():
     wrong = Study(
         "x", "y", "chest_xray", "train", STUDIES[0].image,
-        classes={"m": np.array([True])}, labelled={"m": np.array([True])},
+        values={"m": np.array([True])}, labelled={"m": np.array([True])},
     )  # fmt: skip
     batch = collate([wrong], HEADS)
     assert not batch.labelled["m"].any()

@@ -15,7 +15,7 @@ FULL = study(
     "full",
     masks={"s": np.eye(32, dtype=bool)[None]},
     boxes={"d": (np.array([[1, 2, 3, 4.5]], np.float32), np.array([0]))},
-    classes={"c": np.array([True, False])},
+    values={"c": np.array([True, False])},
     labelled={"s": np.array([True]), "d": np.array([True]), "c": np.array([True, False])},
     spacing_mm=(0.5, 0.25),
 )
@@ -30,7 +30,7 @@ def test_what_is_written_is_read(tmp_path):
     np.testing.assert_array_equal(full.masks["s"], FULL.masks["s"])
     np.testing.assert_array_equal(full.boxes["d"][0], FULL.boxes["d"][0])
     assert full.boxes["d"][1].dtype == np.int64
-    np.testing.assert_array_equal(full.classes["c"], [True, False])
+    np.testing.assert_array_equal(full.values["c"], [True, False])
     np.testing.assert_array_equal(full.labelled["c"], [True, False])
     assert full.spacing_mm == (0.5, 0.25)
     assert (bare.masks, bare.boxes, bare.labelled, bare.spacing_mm) == ({}, {}, {}, None)

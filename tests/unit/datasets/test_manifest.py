@@ -96,7 +96,7 @@ def test_words_that_no_rule_knows_are_unknown(tmp_path):
     table(tmp_path, row(0, view="CC", label="suspicious"), row(1, view="CC", label="Benign"))
     unknown, benign = read(tmp_path)
     assert known(unknown) == set()
-    assert not benign.classes["malignancy"].any()
+    assert not benign.values["malignancy"].any()
 
 
 def test_a_class_that_a_rule_does_not_name_is_not_labelled(tmp_path):
@@ -120,8 +120,8 @@ def test_rules_of_the_user(tmp_path):
         "lesion_detection": {"boxes": "b", "labels": {"lesion": ["nodule"]}, "complete": [{"sure": ["no"]}]},
     }
     first, second = read(tmp_path, heads=heads)
-    assert first.classes["pneumonia"].all()
-    assert not second.classes["pneumonia"].any()
+    assert first.values["pneumonia"].all()
+    assert not second.values["pneumonia"].any()
     assert "lesion_detection" not in first.labelled  # a mass is no nodule, and other boxes may be missing
     assert len(second.boxes["lesion_detection"][0]) == 0
 
@@ -178,7 +178,7 @@ def test_a_table_that_is_not_as_expected(tmp_path, text, reason):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"manifest": "other.csv"}, "no manifest at .*other.csv"),
+        ({"manifest": "other.csv"}, "no table at .*other.csv"),
         ({"where": {"sorce": ["x"]}}, "unknown column 'sorce'.*did you mean 'source'"),
         ({"heads": {"pnemonia": {}}}, "unknown head 'pnemonia'.*did you mean 'pneumonia'"),
         ({"heads": {"pneumonia": {"colum": "x"}}}, "mapping of pneumonia.column: Field required"),

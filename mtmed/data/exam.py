@@ -1,0 +1,120 @@
+"""An image in the terms of its data set, and how terms become the targets of heads.
+
+A term is a finding or a structure: lesion, mass, calcification, lung, opacity, pneumonia, malignant, ... What a data
+set says nothing of is unknown, never negative. A head's class is the term of the same name, unless `heads` in
+a site's options says which terms it is made of.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mtmed.data.raw import Labels, RawStudy, by_head
+from mtmed.types import Array, HeadSpec
+
+# Draws the mask [H,W] bool of one term, given the image's (H, W); carried to other processes, so no lambda
+TermLoader = Callable[[tuple[int, int]], Array]
+Box = tuple[float, float, float, float]  # x1 y1 x2 y2 in pixels of the image
+# {class of the head: the terms any of which it is}; None: the head is not labelled here
+Terms = Mapping[str, Sequence[str]] | None
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One image as its data set describes it.
+
+    Attributes:
+        masks: {term: loader}; a term that is drawn nowhere in an image that was looked at has an empty mask.
+        boxes: (term, box) of what was found; one finding may be listed under several terms.
+        all_boxes: the terms of which `boxes` has every one there is.
+        values: {term: number}; 0 absent, 1 present, or a measurement; what is not there is unknown.
+        The others are as in `RawStudy`.
+    """
+
+    study: str
+    patient: str
+    modality: str
+    image: Path
+    masks: Mapping[str, TermLoader] = field(default_factory=dict)
+    boxes: Sequence[tuple[str, Box]] = ()
+    all_boxes: frozenset[str] = frozenset()
+    values: Mapping[str, float] = field(default_factory=dict)
+    view: str = ""
+    laterality: str = ""
+    split: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""
+
+
+def raw_study(exam: Exam, heads: Mapping[str, HeadSpec], terms: Mapping[str, Terms], official: bool) -> RawStudy:
+    """The targets of `heads` in an exam.
+
+    Args:
+        terms: {head: its classes' terms}; a head that is not listed takes its classes' own names.
+        official: keep the data set's own split.
+    """
+    served = (spec for spec in heads.values() if exam.modality in spec.modalities)
+    found = {spec.name: _labels(exam, spec, terms.get(spec.name, {})) for spec in served}
+    return RawStudy(
+        study=exam.study,
+        patient=exam.patient,
+        modality=exam.modality,
+        image=exam.image,
+        **by_head({head: labels for head, labels in found.items() if labels is not None}),
+        view=exam.view,
+        laterality=exam.laterality,
+        split=exam.split if official else "",
+        attributes=exam.attributes,
+        fault=exam.fault or ("" if exam.patient else "no patient: it cannot be kept on one side of the split"),
+    )
+
+
+def terms_of(spec: HeadSpec, terms: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
+    """The terms of each class of a head; a class that is not mapped has its own name, if no other is mapped."""
+    return [terms.get(name, () if terms else (name,)) for name in spec.classes]
+
+
+def _labels(exam: Exam, spec: HeadSpec, terms: Terms) -> Labels | None:
+    if terms is None:
+        return None
+    read = {"segmentation": _drawn, "detection": _boxed}.get(spec.kind, _valued)
+    labels = read(exam, terms_of(spec, terms))
+    return labels if labels.labelled.any() else None
+
+
+def _drawn(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
+    """A class is labelled where every one of its terms was looked for."""
+    labelled = np.array([bool(terms) and all(t in exam.masks for t in terms) for terms in classes])
+    loaders = [[exam.masks[t] for t in terms] if known else [] for terms, known in zip(classes, labelled, strict=True)]
+    return Labels(labelled, mask=partial(_union, loaders))
+
+
+def _union(loaders: Sequence[Sequence[TermLoader]], shape: tuple[int, int]) -> Array:
+    """[K,H,W] bool: of each class what any of its loaders draws."""
+    planes = [[load(shape) for load in loads] for loads in loaders]
+    return np.stack([np.any([np.zeros(shape, bool), *drawn], axis=0) for drawn in planes])
+
+
+def _boxed(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
+    """A class is labelled where it was found, or where all boxes of all its terms are known."""
+    found = [(k, box) for k, terms in enumerate(classes) for box in _of(exam.boxes, terms)]
+    seen = {k for k, _ in found}
+    labelled = [k in seen or (bool(terms) and exam.all_boxes.issuperset(terms)) for k, terms in enumerate(classes)]
+    xyxy = np.array([box for _, box in found], np.float32).reshape(-1, 4)
+    return Labels(np.array(labelled), boxes=(xyxy, np.array([k for k, _ in found], np.int64)))
+
+
+def _of(boxes: Iterable[tuple[str, Box]], terms: Sequence[str]) -> list[Box]:
+    """The boxes of any of the terms, each once however many terms it is listed under."""
+    return list(dict.fromkeys(box for term, box in boxes if term in terms))
+
+
+def _valued(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
+    """A class is positive where any of its terms is, and known to be negative where all of them are."""
+    known = [[exam.values[t] for t in terms if t in exam.values] for terms in classes]
+    values = np.array([max(v, default=0.0) for v in known], np.float32)
+    complete = [bool(terms) and len(v) == len(terms) for v, terms in zip(known, classes, strict=True)]
+    return Labels((values > 0) | np.array(complete), values=values)

@@ -1,0 +1,4 @@
+"""Projection radiographs of the chest."""
+
+DICOM = ("CR", "DX")
+VIEWS = ("PA", "AP", "LL", "LATERAL", "AP SUPINE", "AP ERECT")

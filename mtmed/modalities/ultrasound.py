@@ -1,0 +1,4 @@
+"""Still images of B-mode ultrasound."""
+
+DICOM = ("US",)
+VIEWS = ("RADIAL", "ANTIRADIAL", "TRANSVERSE", "SAGITTAL")
