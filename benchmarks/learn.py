@@ -18,10 +18,12 @@ import yaml
 
 from mtmed import checkpoint
 from mtmed.config import Config, parse
-from mtmed.data import phantom, store
-from mtmed.data.prepare import prepare
+from mtmed.data import store
+from mtmed.data.identity import PUBLIC
+from mtmed.data.prepare import Private, prepare
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask, build
+from mtmed.phantoms import write
 from mtmed.registry import find
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
@@ -87,8 +89,8 @@ def _written(config: Config, name: str, changes: dict[str, int]) -> Sites:
         if (folder / site / "index.json").is_file():
             continue
         spec = config.phantom[site].model_copy(update={**changes, "seed": changes["seed"] + number})
-        phantom.write(spec, folder / "raw" / site)
-        prepare(site, config, folder / "raw" / site, folder / site)
+        write(spec, folder / "raw" / site)
+        prepare(site, config, folder / "raw" / site, folder / site, Private(PUBLIC, folder / "private" / site))
     return {site: store.read(folder / site) for site in sorted(config.sites)}
 
 

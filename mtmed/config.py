@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -23,7 +24,13 @@ class Spec(BaseModel):
 
 
 class PhantomSpec(Spec):
-    """A synthetic hospital: its patients, its scanner and the labels its readers left."""
+    """A synthetic hospital: its patients, its scanner and the labels its readers left.
+
+    Attributes:
+        device: the one scanner that it has; without it, those of the modality's phantom.
+        lungs: whether readers draw the lungs.
+        diameters: whether readers measure lesions.
+    """
 
     modality: str
     patients: int = Field(ge=5)
@@ -35,18 +42,46 @@ class PhantomSpec(Spec):
     window: bool = True
     noise: float = Field(default=0.02, ge=0, le=0.5)
     blur: float = Field(default=0.6, ge=0, le=4)
+    device: str | None = None
     masks: bool = True
+    lungs: bool = False
     boxes: bool = True
     classes: bool = True
+    diameters: bool = True
     broken: int = Field(default=0, ge=0)
 
 
+class ScannerSpec(Spec):
+    """A simulated scanner, for a site that is a part of a data set (mtmed/data/scanner.py); defaults change nothing.
+
+    Attributes:
+        blur: sigma of a Gaussian, in thousandths of the image's longer side.
+        noise: standard deviation of grain, of a brightness of 0..1.
+        gamma: exponent of brightness; below 1 the image is brighter.
+        contrast: slope of the film's curve at middle grey; above 1 it is S-shaped.
+        bits: of the file; fewer than 8 show as steps.
+    """
+
+    blur: float = Field(default=0, ge=0, le=20)
+    noise: float = Field(default=0, ge=0, le=0.3)
+    gamma: float = Field(default=1, ge=0.3, le=3)
+    contrast: float = Field(default=1, ge=0.3, le=3)
+    bits: int = Field(default=16, ge=2, le=16)
+
+
 class SiteSpec(Spec):
-    """A site: the reader of its data set, where the raw studies lie, and the reader's own options."""
+    """A site: the reader of its data set, where the raw studies lie, and the reader's own options.
+
+    Attributes:
+        part: a CSV with the columns patient and site, as `mtmed partition` writes it: only the patients of this site.
+        scanner: through which its images are seen.
+    """
 
     dataset: str
     raw: str
     options: dict[str, Any] = {}
+    part: str | None = None
+    scanner: ScannerSpec | None = None
 
 
 class SplitSpec(Spec):
@@ -264,5 +299,6 @@ def _siblings(loc: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     for part in loc[:-1]:
         named = get_origin(here) is dict  # then `part` is a name of the user's own
         here = get_args(here)[-1] if named else here.model_fields[part].annotation
+        here = get_args(here)[0] if get_origin(here) is UnionType else here  # a section that may be left out
     known = getattr(here, "model_fields", None) or [f.name for f in fields(here)]
     return [k for k in known if k != "name"]

@@ -1,7 +1,7 @@
 """What a model says of one image file, in the pixels of that file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mtmed.data.geometry import Letterbox, letterbox
 from mtmed.data.quality import BadStudy, check_image, check_modality
 from mtmed.errors import UserError
 from mtmed.models.multitask import MultiTask
+from mtmed.registry import find
 from mtmed.training.observe import predict
 from mtmed.types import Architecture, Array, Boxes, HeadSpec
 
@@ -23,17 +24,19 @@ THRESHOLD = 0.5  # a pixel above it belongs to the mask, here as in the metrics
 
 @dataclass(frozen=True)
 class Finding:
-    """What one head says of an image of H x W pixels; only one of the three is filled, by the head's kind.
+    """What one head says of an image of H x W pixels; only one of these is filled, by the `FORM` of the head's kind.
 
     Attributes:
         masks: {class: probability [H,W] float32} of a segmentation head.
         boxes: of a detection head, `{"class", "score", "xyxy"}` each, best first; may be empty.
         probabilities: {class: probability} of a classification head.
+        measurements: {class: value in its own unit} of a regression head.
     """
 
-    masks: dict[str, Array]
-    boxes: list[dict[str, Any]]
-    probabilities: dict[str, float]
+    masks: dict[str, Array] = field(default_factory=dict)
+    boxes: list[dict[str, Any]] = field(default_factory=list)
+    probabilities: dict[str, float] = field(default_factory=dict)
+    measurements: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Prediction:
             return {"area": {name: self._area(values) for name, values in finding.masks.items()}}
         if finding.probabilities:
             return {"probabilities": finding.probabilities}
+        if finding.measurements:
+            return {"measurements": finding.measurements}
         return {"boxes": finding.boxes}
 
     def _area(self, probability: Array) -> dict[str, float | None]:
@@ -138,11 +143,13 @@ def _modality(dicom: str | None, architecture: Architecture) -> str:
 
 
 def _finding(prediction: Any, spec: HeadSpec) -> Finding:
+    said: Any
     if isinstance(prediction, Boxes):
-        return Finding({}, _boxes(prediction, spec), {})
-    if prediction.ndim == 3:
-        return Finding(dict(zip(spec.classes, prediction.numpy(), strict=True)), [], {})
-    return Finding({}, [], dict(zip(spec.classes, map(float, prediction), strict=True)))
+        said = _boxes(prediction, spec)
+    else:
+        by_class = prediction.numpy() if prediction.ndim == 3 else map(float, prediction)
+        said = dict(zip(spec.classes, by_class, strict=True))
+    return Finding(**{find("mtmed.heads", spec.kind, "head kind").FORM: said})
 
 
 def _boxes(found: Boxes, spec: HeadSpec) -> list[dict[str, Any]]:

@@ -20,8 +20,18 @@ def digest(value: Any) -> str:
 @cache
 def code() -> str:
     """A hash of the sources that the weights depend on."""
+    return _sources(_CODE)
+
+
+@cache
+def preparation() -> str:
+    """A hash of the sources that prepared samples depend on."""
+    return _sources(("data", "datasets", "modalities"))
+
+
+def _sources(parts: tuple[str, ...]) -> str:
     root = Path(__file__).parent
-    files = sorted(f for part in _CODE for f in (root / part).rglob("*.py"))
+    files = sorted(f for part in parts for f in (root / part).rglob("*.py"))
     whole = hashlib.sha256()
     for file in files:
         whole.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())

@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from mtmed.config import Config
-from mtmed.data import phantom
-from mtmed.data.prepare import prepare
+from mtmed.data.identity import PUBLIC, own_key
+from mtmed.data.prepare import Private, prepare
 from mtmed.errors import unknown
+from mtmed.phantoms import write
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
+PRIVATE = Path("private")  # keys, and the lists that lead back from pseudonyms: never an output of a stage
 
 
 def has_raw_studies(config: Config, site: str) -> bool:
@@ -21,12 +23,14 @@ def write_phantom(config: Config, site: str) -> str:
     """Write the synthetic hospital `site` to data/raw/<site>; the folder."""
     if site not in config.phantom:
         raise unknown("phantom site", site, config.phantom or {"(none)"})
-    phantom.write(config.phantom[site], RAW / site)
+    write(config.phantom[site], RAW / site)
     return str(RAW / site)
 
 
-def prepare_site(config: Config, site: str) -> dict[str, Any]:
+def prepare_site(config: Config, site: str, processes: int | None = None) -> dict[str, Any]:
     """Prepare the studies of `site` in data/prepared/<site>; the summary that summary.json holds."""
     if site not in config.sites:
         raise unknown("site", site, config.sites)
-    return prepare(site, config, Path(config.sites[site].raw), PREPARED / site).as_dict()
+    folder = PRIVATE / site
+    private = Private(PUBLIC if site in config.phantom else own_key(folder), folder)
+    return prepare(site, config, Path(config.sites[site].raw), PREPARED / site, private, processes).as_dict()

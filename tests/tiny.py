@@ -19,7 +19,8 @@ MODALITIES = ("mammography",)
 SEGMENTATION = HeadSpec("lesion_segmentation", "segmentation", ("left", "right"), MODALITIES)
 DETECTION = HeadSpec("lesion_detection", "detection", ("left", "right"), MODALITIES)
 CLASSIFICATION = HeadSpec("malignancy", "classification", ("left", "right"), MODALITIES)
-HEADS = (SEGMENTATION, DETECTION, CLASSIFICATION)
+REGRESSION = HeadSpec("lesion_width", "regression", ("left", "right"), MODALITIES)
+HEADS = (SEGMENTATION, DETECTION, CLASSIFICATION, REGRESSION)
 
 
 def architecture(encoder: str = "test_convnext", heads: Sequence[HeadSpec] = HEADS) -> Architecture:
@@ -66,7 +67,10 @@ def _study(name: str, n: int, rng: np.random.Generator, labelled: Mapping[str, S
         image=image,
         masks={SEGMENTATION.name: mask},
         boxes={DETECTION.name: (xyxy, np.array(sides, np.int64))},
-        values={CLASSIFICATION.name: mask.any((1, 2)).astype(np.float32)},
+        values={
+            CLASSIFICATION.name: mask.any((1, 2)).astype(np.float32),
+            REGRESSION.name: mask.any(1).sum(1).astype(np.float32),  # in pixels; 0 where there is none
+        },
         labelled={head: np.array(known, bool) for head, known in labelled.items()},
     )
 

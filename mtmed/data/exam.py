@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mtmed.data.raw import Labels, RawStudy, by_head
+from mtmed.errors import UserError
 from mtmed.types import Array, HeadSpec
 
 # Draws the mask [H,W] bool of one term, given the image's (H, W); carried to other processes, so no lambda
@@ -42,6 +43,7 @@ class Exam:
     boxes: Sequence[tuple[str, Box]] = ()
     all_boxes: frozenset[str] = frozenset()
     values: Mapping[str, float] = field(default_factory=dict)
+    spacing_mm: tuple[float, float] | None = None
     view: str = ""
     laterality: str = ""
     split: str = ""
@@ -64,12 +66,20 @@ def raw_study(exam: Exam, heads: Mapping[str, HeadSpec], terms: Mapping[str, Ter
         modality=exam.modality,
         image=exam.image,
         **by_head({head: labels for head, labels in found.items() if labels is not None}),
+        spacing_mm=exam.spacing_mm,
         view=exam.view,
         laterality=exam.laterality,
         split=exam.split if official else "",
         attributes=exam.attributes,
-        fault=exam.fault or ("" if exam.patient else "no patient: it cannot be kept on one side of the split"),
+        fault=exam.fault or _fault(exam, official),
     )
+
+
+def _fault(exam: Exam, official: bool) -> str:
+    if not exam.patient:
+        return "no patient: it cannot be kept on one side of the split"
+    # a fold instead might put it, or its patient, on the other side
+    return "no official split: the data set does not list this image" if official and not exam.split else ""
 
 
 def terms_of(spec: HeadSpec, terms: Mapping[str, Sequence[str]]) -> list[Sequence[str]]:
@@ -80,7 +90,7 @@ def terms_of(spec: HeadSpec, terms: Mapping[str, Sequence[str]]) -> list[Sequenc
 def _labels(exam: Exam, spec: HeadSpec, terms: Terms) -> Labels | None:
     if terms is None:
         return None
-    read = {"segmentation": _drawn, "detection": _boxed}.get(spec.kind, _valued)
+    read = {"segmentation": _drawn, "detection": _boxed, "regression": _measured}.get(spec.kind, _valued)
     labels = read(exam, terms_of(spec, terms))
     return labels if labels.labelled.any() else None
 
@@ -118,3 +128,13 @@ def _valued(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
     values = np.array([max(v, default=0.0) for v in known], np.float32)
     complete = [bool(terms) and len(v) == len(terms) for v, terms in zip(known, classes, strict=True)]
     return Labels((values > 0) | np.array(complete), values=values)
+
+
+def _measured(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
+    """A class is labelled where its one term was measured; 0 and negative numbers are measurements."""
+    several = next((terms for terms in classes if len(terms) > 1), None)
+    if several:
+        raise UserError(f"a measurement is one term of a data set: expected one, got {', '.join(several)}")
+    terms = [next(iter(terms), "") for terms in classes]
+    values = np.array([exam.values.get(term, 0.0) for term in terms], np.float32)
+    return Labels(np.array([term in exam.values for term in terms]), values=values)

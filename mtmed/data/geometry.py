@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import label
 
 from mtmed.types import Array
 
@@ -35,11 +36,17 @@ class Letterbox:
         return self._pad(np.clip(_resize(image, self.inner_height, self.inner_width), 0, 1))
 
     def mask(self, mask: Array) -> Array:
-        """A mask [H,W] bool in the square [S,S] bool; what is drawn in the image does not vanish."""
+        """A mask [H,W] bool in the square [S,S] bool; nothing that is drawn in the image vanishes.
+
+        A pixel belongs to it if at least half of it does; a lesion that would have none keeps its fullest one, also
+        beside a larger lesion.
+        """
         share = _resize(mask, self.inner_height, self.inner_width)
         inside = share >= 0.5
-        if mask.any() and not inside.any():
-            inside = share >= share.max()
+        specks, count = label(share > 0)
+        for speck in set(range(1, count + 1)) - set(specks[inside].tolist()):
+            own = np.where(specks == speck, share, 0)
+            inside |= own >= own.max()
         return self._pad(inside)
 
     def boxes(self, xyxy: Array) -> Array:

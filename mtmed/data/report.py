@@ -2,53 +2,79 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
 
-from mtmed.data.summary import Summary, positives
+from mtmed.data.store import Shard, StoredStudy
+from mtmed.data.summary import MEASURED, Summary
 from mtmed.types import Array, HeadSpec, Study
 
-SHOWN = 24
+SHOWN, TWINS, LISTED = 24, 12, 500  # studies on the sheet, pairs with pictures, lines of a table
 OUTLINE, BOX = (255, 152, 56), (64, 196, 255)
 
 
 def render(
     summary: Summary,
-    studies: Sequence[Study],
+    shards: Sequence[Shard],
     heads: Mapping[str, HeadSpec],
-    quarantine: Sequence[tuple[str, str]],
+    refused: Sequence[tuple[str, ...]],
+    flags: Sequence[tuple[str, ...]],
+    twins: Sequence[tuple[StoredStudy, StoredStudy]],
 ) -> str:
-    """The page as HTML: counts, a contact sheet with outlines of masks and boxes, and the quarantine list."""
+    """The page as HTML: counts, a contact sheet with outlines of masks and boxes, quarantine and flags.
+
+    Args:
+        refused: (study, reason, PNG in base64 or empty).
+        flags: (study, kind, what).
+        twins: pairs of studies that look the same.
+    """
     environment = Environment(loader=PackageLoader("mtmed.data", "."), autoescape=True, trim_blocks=True)
-    figures = [
-        {
-            "source": _thumbnail(study),
-            "study": study.study,
-            "split": study.split,
-            "caption": _caption(study, heads),
-        }
-        for study in _varied(studies)
-    ]
-    template = environment.get_template("report.html.j2")
-    return template.render(summary=summary, figures=figures, quarantine=quarantine)
+    return environment.get_template("report.html.j2").render(
+        summary=summary,
+        measured={name for name, spec in heads.items() if spec.kind == MEASURED},
+        figures=[_figure(study, _caption(study, heads)) for study in _varied(shards, summary.studies)],
+        refused=refused,
+        pictured=[entry for entry in refused if entry[2]][:SHOWN],
+        flags=flags,
+        twins=[[_figure(study, study.patient) for study in pair] for pair in twins[:TWINS]],
+        listed=LISTED,
+    )
 
 
-def _varied(studies: Sequence[Study]) -> list[Study]:
+def _varied(shards: Sequence[Shard], count: int) -> Iterable[StoredStudy]:
     """At most SHOWN studies, spread evenly over the site."""
-    if len(studies) <= SHOWN:
-        return list(studies)
-    return [studies[i] for i in np.linspace(0, len(studies) - 1, SHOWN).round().astype(int)]
+    wanted = set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist())
+    studies = (study for shard in shards for study in shard.studies())
+    return (study for index, study in enumerate(studies) if index in wanted)
+
+
+def _figure(study: Study, caption: str) -> dict[str, str]:
+    return {"source": _thumbnail(study), "study": study.study, "split": study.split, "caption": caption}
 
 
 def _caption(study: Study, heads: Mapping[str, HeadSpec]) -> str:
-    """What the labels say: positive classes by name, and how many heads say nothing."""
+    """What the labels say: positive classes and measurements, and how many heads say something."""
     said = [spec for spec in heads.values() if spec.name in study.labelled]
-    found = {c for s in said for c, yes in zip(s.classes, positives(study, s), strict=True) if yes}
-    return f"{', '.join(sorted(found)) or 'nothing found'} · {len(said)} labels"
+    found = dict.fromkeys(text for spec in said for text in _said(study, spec))
+    return f"{', '.join(found) or 'nothing found'} · {len(said)} labels"
+
+
+def _said(study: Study, spec: HeadSpec) -> list[str]:
+    known = study.labelled[spec.name]
+    if spec.name in study.masks:
+        shown: Any = study.masks[spec.name].any(axis=(1, 2))
+    elif spec.name in study.boxes:
+        shown = np.isin(np.arange(len(known)), study.boxes[spec.name][1])
+    else:
+        shown = study.values[spec.name]
+    if spec.kind == MEASURED:
+        return [f"{name} {value:.0f}" for name, value, ok in zip(spec.classes, shown, known, strict=True) if ok]
+    return [name for name, value, ok in zip(spec.classes, shown, known, strict=True) if ok and value > 0]
 
 
 def _thumbnail(study: Study) -> str:

@@ -1,18 +1,53 @@
 """One public data set or format each: where its studies and their targets are."""
 
-import ast
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Iterator
 
-from mtmed.registry import names
+from mtmed.datasets._base import Card
+from mtmed.registry import find, names
 
-
-def described() -> dict[str, str]:
-    """{reader: the first line of what it says of itself}; read, not imported: that would take seconds."""
-    return {name: _first_line(name) for name in names(__name__)}
+UNTRIED = "never run on an original: only on files made in its shape"
 
 
-def _first_line(name: str) -> str:
-    spec = find_spec(f"{__name__}.{name}")
-    source = Path(spec.origin).read_text(encoding="utf-8") if spec and spec.origin else ""
-    return (ast.get_docstring(ast.parse(source)) or "(says nothing of itself)").splitlines()[0]
+def cards() -> dict[str, Card]:
+    """{reader: its card}."""
+    return {name: find(__name__, name, "data set").CARD for name in names(__name__)}
+
+
+def listed() -> Iterator[str]:
+    """A line per reader: its name, a star if it was never run on an original, its title and what it gives."""
+    for name, card in cards().items():
+        terms = "; ".join(f"{kind}: {', '.join(terms)}" for kind, terms in card.terms.items())
+        yield f"{name:<15} {' ' if card.tried else '*'} {card.title}: {terms}"
+
+
+def told(name: str) -> Iterator[str]:
+    """Everything about one reader, a line each.
+
+    Raises:
+        UserError: there is no such reader.
+    """
+    card = find(__name__, name, "data set").CARD
+    yield f"{card.title} ({card.modality.replace('_', ' ')})"
+    for need in card.needs:
+        yield f"  on disk    {need.pattern}: {need.what}{' (optional)' if need.optional else ''}"
+    for kind, terms in card.terms.items():
+        yield f"  {kind:<10} {', '.join(terms)}"
+    for what in ("patients", "split", "page", "licence", "citation"):
+        yield f"  {what:<10} {getattr(card, what) or 'none'}"
+    for address in card.download:
+        yield f"  download   {address}"
+    for defect in card.defects:
+        yield f"  beware     {defect}"
+    yield f"  tried on   {card.tried or UNTRIED}"
+
+
+def markdown() -> str:
+    """The cards of all readers, for the docs."""
+    return "\n".join(line for name in cards() for line in _section(name))
+
+
+def _section(name: str) -> Iterator[str]:
+    head, *lines = told(name)
+    yield from (f"## `{name}`: {head}", "", "| | |", "|---|---|")
+    yield from (f"| {line[2:13].strip()} | {line[13:].replace('|', chr(92) + '|')} |" for line in lines)
+    yield ""

@@ -1,7 +1,7 @@
 """Any folder of images with a manifest: a CSV with one row per image.
 
 Columns: `image` (relative to the manifest) and `patient_id`; as far as the site has them, `modality` or
-`view`, and the columns that heads read (mtmed/data/mapping_defaults.py says which, or `heads` below).
+`view`, and the columns that heads read (mtmed/data/rules says which, or `heads` below).
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,16 +11,53 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from mtmed.data.conditions import Condition, holds
-from mtmed.data.mapping import Rule, parse
-from mtmed.data.mapping_defaults import default_rule
+from mtmed.data.mapping import default_rule, parse
 from mtmed.data.quality import BadStudy
 from mtmed.data.raw import Labels, RawStudy, by_head
+from mtmed.data.rules._base import Rule
 from mtmed.data.table import Row, read_table
+from mtmed.datasets._base import Card, Need
 from mtmed.errors import UserError, unknown
 from mtmed.modalities import expect, of_view
+from mtmed.registry import names
 from mtmed.types import HeadSpec
 
 REQUIRED = ("image", "patient_id")
+
+CARD = Card(
+    title="A folder and a CSV",
+    modality="any",
+    terms={
+        "columns": ("lesion_mask", "lung_mask", "opacity_mask", "lesion_boxes", "label", "or any others by a mapping")
+    },
+    needs=(
+        Need(
+            "manifest.csv",
+            "a row per image: image, patient_id, and the labels there are; options.manifest names others",
+        ),
+    ),
+    patients="by the column patient_id",
+    page="docs/mapping.md: a format of this project's own",
+    licence="that of whoever owns the folder",
+    citation="that of whoever owns the folder",
+    defects=("those of the folder: look at data/prepared/<site>/report.html",),
+    tried="chest films and mini-MIAS mammograms converted from their originals",
+)
+
+
+# what a folder may be labelled for by the usual columns, where nobody says more (mtmed/data/rules)
+HEADS = {
+    "lesion_segmentation": {
+        "kind": "segmentation",
+        "classes": ["lesion"],
+        "modalities": list(names("mtmed.modalities")),
+    },
+    "lung_segmentation": {"kind": "segmentation", "classes": ["lung"], "modalities": ["chest_xray"]},
+    "opacity_segmentation": {"kind": "segmentation", "classes": ["opacity"], "modalities": ["chest_xray"]},
+    "lesion_detection": {"kind": "detection", "classes": ["lesion"], "modalities": list(names("mtmed.modalities"))},
+    "malignancy": {"kind": "classification", "classes": ["malignant"], "modalities": ["mammography", "ultrasound"]},
+    "pneumonia": {"kind": "classification", "classes": ["pneumonia"], "modalities": ["chest_xray"]},
+}
 
 
 class Options(BaseModel):
@@ -52,7 +89,7 @@ def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Itera
     """The studies of a site, in the manifest's order.
 
     Raises:
-        UserError: the manifest, a column or an option is not as expected; a path leads out of `raw`.
+        UserError: a manifest, a column or an option is not as expected, or `manifest` leads out of `raw`.
     """
     names = [options.manifest] if isinstance(options.manifest, str) else options.manifest
     tables = {name: read_table(raw / _inside(name), REQUIRED) for name in names}
@@ -62,11 +99,11 @@ def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Itera
     for name, rows in tables.items():
         defaults = {h: default_rule(spec, columns[name]) for h, spec in heads.items()}
         known = {**defaults, **rules}
-        for row in rows:
+        for number, row in enumerate(rows, 2):
             if holds(options.where, row):
                 study = _study(raw, PurePosixPath(name).parent, row, options, heads, known)
-                if study.study in seen:
-                    raise UserError(f"{name}: {row['image']} is listed twice; expected one row per image")
+                if study.study in seen:  # said without its name, which may be a patient's
+                    raise UserError(f"{name}, row {number}: its image is listed twice; expected one row per image")
                 seen.add(study.study)
                 yield study
 
@@ -93,10 +130,13 @@ def _study(
     heads: Mapping[str, HeadSpec],
     rules: Mapping[str, Rule | None],
 ) -> RawStudy:
-    image = str(folder / _inside(row["image"]))
     modality = _modality(row, options)
     found: dict[str, Labels] = {}
     fault = "" if row["patient_id"] else "no patient_id: it cannot be kept on one side of the split"
+    try:
+        image = folder / _inside(row["image"])
+    except BadStudy as error:
+        return RawStudy(row["image"], row["patient_id"], modality, raw, fault=str(error))
     for name, spec in heads.items():
         rule = rules[name]
         if rule is None or modality not in spec.modalities:
@@ -108,7 +148,7 @@ def _study(
         if labels is not None:
             found[name] = labels
     return RawStudy(
-        study=image,
+        study=str(image),
         patient=row["patient_id"],
         modality=modality,
         image=raw / image,
@@ -130,7 +170,9 @@ def _modality(row: Row, options: Options) -> str:
 
 def _inside(path: str) -> PurePosixPath:
     """A relative path that stays in its folder; a manifest comes from elsewhere and may name any file."""
+    if not path:
+        raise BadStudy("no path: expected one relative to the manifest")
     relative = PurePosixPath(path.replace("\\", "/"))
-    if not path or relative.is_absolute() or ".." in relative.parts:
-        raise UserError(f"path {path!r} in a manifest: expected one inside the folder, relative to it")
+    if relative.is_absolute() or ".." in relative.parts:
+        raise BadStudy("path that leads out: expected one inside the manifest's folder, relative to it")
     return relative

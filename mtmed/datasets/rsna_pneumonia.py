@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from mtmed.data.exam import Box, Exam
+from mtmed.data.quality import BadStudy
 from mtmed.data.raw import RawStudy
 from mtmed.data.table import Row, grouped, read_table
 from mtmed.datasets._base import Card, Need, Options, root, translated
@@ -29,11 +31,12 @@ CARD = Card(
     ),
     patients="patientId is one per image; with the mapping file, the patients of ChestX-ray14",
     page="https://www.rsna.org/rsnai/ai-image-challenge/rsna-pneumonia-detection-challenge-2018",
-    licence="terms of the challenge: academic and research use, non-commercial; cite, no redistribution",
+    licence="RSNA's page: any use, commercial or not, that names the source; got from Kaggle, its rules bind too",
     citation="Shih et al., Radiology: Artificial Intelligence 2019, doi 10.1148/ryai.2019180041",
     defects=(
         "without the mapping file a patient's films may fall on both sides of the split",
         "pneumonia was read off single films without clinical data: it means an opacity that looks like it",
+        "opacities alone were marked: films that are not normal have other abnormalities without a box",
         "a subset of ChestX-ray14: do not evaluate a model on one that was trained on the other",
     ),
 )
@@ -53,35 +56,47 @@ def exams(raw: Path) -> Iterator[Exam]:
     folder = root(raw, CARD)
     rows = grouped(read_table(folder / LABELS, ("patientId", "x", "y", "width", "height", "Target")), "patientId")
     normal, patients = _normal(folder / CLASSES), _patients(folder / MAPPING)
+    # listed once: no look-up per film, and no patientId can lead out of the folder
+    films = {path.stem: path for path in (folder / IMAGES).glob("*.dcm")}
     for image, boxes in rows.items():
-        yield _exam(folder, image, boxes, normal.get(image), patients.get(image, image))
+        exam = _exam(image, films.get(image, folder), boxes, normal.get(image), patients.get(image, image))
+        yield exam if image in films else replace(exam, fault=f"no film of this name in {IMAGES}")
 
 
-def _exam(folder: Path, image: str, rows: list[Row], normal: bool | None, patient: str) -> Exam:
-    found: list[tuple[str, Box]] = []
-    fault = ""
-    for row in rows:
-        try:
-            if row["Target"] == "1":
-                found += [(term, _box(row)) for term in ("opacity", "lesion")]
-        except ValueError:
-            fault = "box not understood: expected numbers in x, y, width and height where Target is 1"
+def _exam(image: str, film: Path, rows: list[Row], normal: bool | None, patient: str) -> Exam:
+    try:
+        found, fault = [box for row in rows for box in _boxes(row)], ""
+    except BadStudy as error:
+        found, fault = [], str(error)
     values = {"pneumonia": float(bool(found)), "opacity": float(bool(found))}
     return Exam(
         study=image,
         patient=patient,
         modality="chest_xray",
-        image=folder / IMAGES / f"{image}.dcm",
-        boxes=found,
-        all_boxes=frozenset(("opacity", "lesion")),  # readers marked every opacity, or that there is none
+        image=film,
+        boxes=[(term, box) for box in found for term in ("opacity", "lesion")],
+        # readers marked every opacity, or that there is none; what else is not normal they did not mark
+        all_boxes=frozenset(("opacity", "lesion")) if normal else frozenset(("opacity",)),
         values=values if normal is None else {**values, "normal": float(normal)},
         fault=fault,
     )
 
 
-def _box(row: Row) -> Box:
-    x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
-    return x, y, x + width, y + height
+def _boxes(row: Row) -> list[Box]:
+    """The box of a row, if it has one.
+
+    Raises:
+        BadStudy: it says neither that there is one nor that there is none.
+    """
+    if row["Target"] == "0":
+        return []
+    try:
+        x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
+    except ValueError:
+        raise BadStudy("box not understood: expected numbers in x, y, width and height where Target is 1") from None
+    if row["Target"] != "1":
+        raise BadStudy("box not understood: expected a Target of 0 or 1")
+    return [(x, y, x + width, y + height)]
 
 
 def _normal(path: Path) -> dict[str, bool]:

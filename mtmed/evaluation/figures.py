@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mtmed.evaluation.calibration import Histogram
+from mtmed.evaluation.glossary import directed, model_order, term, words
 from mtmed.evaluation.glossary import model as model_name
-from mtmed.evaluation.glossary import model_order, term, words
 from mtmed.evaluation.style import GRID, INK, MUTED, PALETTE, drawn, key, model_look, panels, site_looks
 from mtmed.types import Array
 
@@ -100,16 +100,16 @@ def forest(table: pd.DataFrame, primary: Mapping[str, str]) -> Figure | None:
     figure, axes = panels(len(wanted), height=1.4 + 0.5 * most)
     for axis, (head, part) in zip(axes, wanted.items(), strict=True):
         _forest(axis, part)
-        _widen(axis)
-        axis.set(title=words(head), xlabel=term(primary[head]).label)
+        _widen(axis, 0.1 * (float(part["value"].max()) if term(primary[head]).in_units else 1))
+        axis.set(title=words(head), xlabel=directed(primary[head]))
     key(figure, axes)
     return figure
 
 
-def _widen(axis: Axes) -> None:
+def _widen(axis: Axes, least: float) -> None:
     """At least a tenth of the scale, and few ticks: a metric near 0 has no use for five decimals."""
     low, high = axis.get_xlim()
-    margin = max(0.0, 0.1 - (high - low)) / 2
+    margin = max(0.0, least - (high - low)) / 2
     axis.set_xlim(low - margin, high + margin)
     axis.xaxis.set_major_locator(MaxNLocator(6))
 

@@ -10,7 +10,7 @@ from mtmed.evaluation.bootstrap import interval
 from mtmed.evaluation.glossary import term
 from mtmed.types import Array, SiteEvaluation
 
-SMALLEST = 0.03  # under this gap the ratio divides by noise
+SMALLEST = 0.03  # under this gap the ratio divides by noise; of an error in mm, under this share of it
 MODELS = ("local", "global", "pooled")
 
 
@@ -52,8 +52,9 @@ def _gap(evaluations: Sequence[SiteEvaluation], head: str, metric: str) -> Gap:
     local, federated, pooled = (float(np.mean([found[m][s] for s in sites])) for m in MODELS)
     sign = 1 if term(metric).higher_is_better else -1
     gap = sign * (pooled - local)
-    if gap < SMALLEST:
-        reason = f"pooling gains {gap:+.3f} over the site alone; under {SMALLEST} there is no gap to close"
+    smallest = SMALLEST * (local if term(metric).in_units else 1)
+    if gap < smallest or gap == 0:
+        reason = f"pooling gains {gap:+.3f} over the site alone; under {smallest:.2g} there is no gap to close"
         return Gap(head, metric, sites, local, federated, pooled, reason=reason)
     drawn = {m: np.array(tables.macro_replicates(evaluations, m, head, metric, sites)) for m in MODELS}
     bounds, reason = _bounds(drawn["local"], drawn["global"], drawn["pooled"], sign)

@@ -1,62 +1,17 @@
 """What the names of metrics and models mean, in words for a reader who did not write the code."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import cache
 
+from mtmed.heads._metric import Metric
+from mtmed.registry import find, names
 
-@dataclass(frozen=True)
-class Term:
-    """A metric's short label, its definition, and whether more of it is better."""
-
-    label: str
-    definition: str
-    higher_is_better: bool = True
-
-
-_DICE = Term(
-    "Dice, lesion images",
-    "Overlap of predicted and drawn mask, 2|A∩B| / (|A|+|B|), averaged over the images that have a lesion. "
-    "An image without a lesion has no Dice; it counts in “false-positive images” instead.",
+CALIBRATION_ERROR = Metric(
+    "Calibration error",
+    "Expected calibration error over ten bins: the mean distance between the predicted probability and "
+    "the share of examples in which the finding was there. Lower is better.",
+    higher_is_better=False,
 )
-
-METRICS = {
-    "dice": _DICE,
-    "dice_lesion": _DICE,
-    "dice_pooled": Term(
-        "Dice, all pixels",
-        "The same overlap, counted once over the pixels of all images together: large lesions weigh more, "
-        "and false alarms on images without a lesion lower it.",
-    ),
-    "false_positive_images": Term(
-        "False-positive images",
-        "Share of the images without a lesion on which any pixel was marked. Lower is better.",
-        higher_is_better=False,
-    ),
-    "map": Term("mAP .50–.95", "Mean average precision over box overlaps (IoU) of .50 to .95 (COCO)."),
-    "map50": Term(
-        "mAP at IoU .50",
-        "Mean average precision: the area under precision against recall, where a box is a hit if it "
-        "overlaps a drawn box by at least half of their union.",
-    ),
-    "recall_1fp": Term(
-        "Recall at 1 FP/image",
-        "Share of the lesions that are pointed at when one false mark per image, on average, is tolerated.",
-    ),
-    "auroc": Term(
-        "AUROC",
-        "The probability that a study with the finding scores above a study without it; .5 is chance. "
-        "Undefined where the test studies are all positive or all negative.",
-    ),
-    "average_precision": Term(
-        "Average precision", "Area under precision against recall; chance is the prevalence, not .5."
-    ),
-    "calibration_error": Term(
-        "Calibration error",
-        "Expected calibration error over ten bins: the mean distance between the predicted probability and "
-        "the share of examples in which the finding was there. Lower is better.",
-        higher_is_better=False,
-    ),
-}
 
 MODELS = {
     "global": "Federated",
@@ -78,9 +33,24 @@ MODEL_NOTES = {
 MODALITIES = {"chest_xray": "chest X-ray"}
 
 
-def term(metric: str) -> Term:
+@cache
+def metrics() -> dict[str, Metric]:
+    """Every metric by its name: those that the kinds of heads describe, and the calibration of their probabilities."""
+    # when it is asked for: the heads' mathematics takes seconds to import
+    kinds = [find("mtmed.heads", kind, "head kind") for kind in names("mtmed.heads")]
+    described = {name: metric for kind in kinds for name, metric in kind.METRICS.items()}
+    return {**described, "calibration_error": CALIBRATION_ERROR}
+
+
+def term(metric: str) -> Metric:
     """The entry of a metric; an unknown one keeps its own name, and more of it is taken as better."""
-    return METRICS.get(metric, Term(words(metric), ""))
+    return metrics().get(metric, Metric(words(metric), ""))
+
+
+def directed(metric: str) -> str:
+    """A metric's label, with its direction where that is not the usual one."""
+    found = term(metric)
+    return found.label + ("" if found.higher_is_better else ", lower is better")
 
 
 def model(name: str) -> str:

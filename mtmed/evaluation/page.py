@@ -11,7 +11,7 @@ from mtmed.evaluation import record, tables
 from mtmed.evaluation.calibration import error_of
 from mtmed.evaluation.contents import FRAMES, Report, SiteFacts
 from mtmed.evaluation.gap import Gap, gap_closed
-from mtmed.evaluation.glossary import METRICS, MODEL_NOTES, modalities, model, model_order, term, words
+from mtmed.evaluation.glossary import MODEL_NOTES, directed, metrics, modalities, model, model_order, term, words
 from mtmed.evaluation.pictures import histograms, pictures
 from mtmed.types import HeadSpec, SiteEvaluation
 
@@ -93,9 +93,7 @@ def _sites(report: Report) -> list[str]:
 
 
 def _column(head: HeadSpec, primary: Mapping[str, str]) -> dict[str, str]:
-    metric = primary.get(head.name, "")
-    arrow = "" if term(metric).higher_is_better else ", lower is better"
-    return {"name": head.name, "label": words(head.name), "metric": term(metric).label + arrow}
+    return {"name": head.name, "label": words(head.name), "metric": directed(primary.get(head.name, ""))}
 
 
 def _mean(means: pd.DataFrame, model_name: str, head: str, metric: str) -> dict[str, Any] | None:
@@ -107,7 +105,7 @@ def _card(means: pd.DataFrame, head: HeadSpec, metric: str, gaps: Mapping[str, G
     return {
         "label": words(head.name),
         "kind": words(head.kind),
-        "metric": term(metric).label,
+        "metric": directed(metric),
         "mean": _mean(means, "global", head.name, metric),
         "gap": gaps.get(head.name),
         "track": _track(gaps.get(head.name)),
@@ -115,15 +113,17 @@ def _card(means: pd.DataFrame, head: HeadSpec, metric: str, gaps: Mapping[str, G
 
 
 def _track(gap: Gap | None) -> list[dict[str, Any]]:
-    """Places of local, global and pooled on a line, in per cent of its length; empty where one is missing."""
+    """Places of local, global and pooled on a line, in per cent of its length, the better to the right; empty where
+    one is missing."""
     if gap is None or gap.local is None or gap.federated is None or gap.pooled is None:
         return []
     found = {"local": gap.local, "global": gap.federated, "pooled": gap.pooled}
-    low, high = min(found.values()), max(found.values())
-    width = max(high - low, 0.02)  # differences in the third digit are not drawn as a chasm
+    metric, low, high = term(gap.metric), min(found.values()), max(found.values())
     middle = (low + high) / 2
+    least = 0.02 * (middle if metric.in_units else 1)  # differences in the third digit are not drawn as a chasm
+    scale = (88 if metric.higher_is_better else -88) / max(high - low, least, 1e-9)
     return [
-        {"model": m, "label": model(m), "value": v, "left": round(50 + 88 * (v - middle) / width, 2)}
+        {"model": m, "label": model(m), "value": v, "left": round(50 + scale * (v - middle), 2)}
         for m, v in found.items()
     ]
 
@@ -198,5 +198,5 @@ def _calibration(report: Report, means: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _definitions(present: set[str]) -> Sequence[tuple[str, str]]:
     """Label and definition of the metrics on the page, each once."""
-    found = [METRICS[m] for m in METRICS if m in present and METRICS[m].definition]
+    found = [metric for name, metric in metrics().items() if name in present and metric.definition]
     return list(dict.fromkeys((t.label, t.definition) for t in found))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mtmed.evaluation import calibration, figures
 from mtmed.evaluation.contents import Overlay, Report
-from mtmed.evaluation.glossary import model_order, term, words
+from mtmed.evaluation.glossary import directed, model_order, words
 
 RANKS = ("best", "median", "worst")
 
@@ -28,7 +28,7 @@ def pictures(report: Report, table: pd.DataFrame, primary: Mapping[str, str]) ->
     sites = ", ".join(sorted(s.name for s in report.sites))
     heads = [head.name for head in report.heads]
     validation = {h: f"validation/{h}/{m}" for h, m in primary.items()}
-    labels = {h: term(m).label for h, m in primary.items()}
+    labels = {h: directed(m) for h, m in primary.items()}
     train = {h: f"train/{h}" for h in heads}
     return {
         "forest": _svg(

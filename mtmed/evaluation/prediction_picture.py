@@ -91,7 +91,9 @@ def _lines(prediction: Prediction) -> Iterator[Line]:
             yield colours[id(finding), name], f"{title}: {name} {100 * share:.1f} % of the image"
         for name, probability in finding.probabilities.items():
             yield INK, f"{title}: {name} {probability:.2f}"
-        if not finding.masks and not finding.probabilities:
+        for name, value in finding.measurements.items():
+            yield INK, f"{title}: {name} {value:.1f}"
+        if not (finding.masks or finding.probabilities or finding.measurements):
             yield from _box_lines(title, finding, colours)
 
 

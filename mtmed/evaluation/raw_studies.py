@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from mtmed.data.geometry import Letterbox, letterbox
-from mtmed.data.prepare import read_picture
 from mtmed.data.quality import BadStudy, clip_boxes
 from mtmed.data.raw import RawStudy
+from mtmed.data.sample import read_picture
 from mtmed.evaluation.head import evaluate_head
 from mtmed.inference import own_size, placed
 from mtmed.models.multitask import MultiTask

@@ -40,7 +40,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def predict(self, outputs: Any) -> Any:
-        """Predictions: probabilities [B,K,H,W] or [B,K], or B `Boxes` with scores."""
+        """Predictions: probabilities [B,K,H,W] or [B,K], measurements [B,K], or B `Boxes` with scores."""
 
     @abstractmethod
     def observe(self, prediction: Any, target: Target, labelled: Tensor) -> list[Any]:
@@ -78,6 +78,12 @@ class Pyramid(nn.Module):
     def _level(width: int, grids: Sequence[int]) -> int:
         """The finest level that is not finer than the map (the coarsest for maps that are coarser still)."""
         return next((i for i, grid in enumerate(grids) if grid <= width), len(grids) - 1)
+
+
+def over_labelled(values: Tensor, labelled: Tensor) -> Tensor:
+    """Mean of [B,K] over the labelled classes; 0 for an image without any."""
+    known = labelled.to(values.dtype)
+    return (values * known).sum(1) / known.sum(1).clamp(min=1)
 
 
 def convolution(channels: int) -> nn.Sequential:

@@ -6,13 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
-from mtmed.heads._base import Decoder as Base
-from mtmed.types import Array, HeadSpec, Metrics, Target
+from mtmed.heads._base import over_labelled
+from mtmed.heads._metric import Metric
+from mtmed.heads._whole_image import WholeImage
+from mtmed.types import Array, Metrics, Target
 
+FORM = "probabilities"
 PRIMARY = "auroc"
+METRICS = {
+    "auroc": Metric(
+        "AUROC",
+        "The probability that a study with the finding scores above a study without it; .5 is chance. "
+        "Undefined where the test studies are all positive or all negative.",
+    ),
+    "average_precision": Metric(
+        "Average precision", "Area under precision against recall; chance is the prevalence, not .5."
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -24,30 +37,12 @@ class Observation:
     labelled: Array
 
 
-class Decoder(Base):
-    """Logits [B,K] from the mean and the maximum over each of the encoder's maps, projected to `channels`.
-
-    The maximum lets a small lesion decide an image; the maps are not normalised before it, because what is
-    normalised over an image no longer says how much of something it shows.
-    """
-
-    def __init__(self, spec: HeadSpec, features: Sequence[int], channels: int) -> None:
-        super().__init__(spec)
-        self.project = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in features)
-        self.norm = nn.LayerNorm(2 * channels * len(features))
-        self.predictor = nn.Linear(2 * channels * len(features), len(spec.classes))
-
-    def forward(self, features: Sequence[Tensor], size: int) -> Tensor:  # noqa: ARG002
-        maps = [F.gelu(layer(f)) for layer, f in zip(self.project, features, strict=True)]
-        pooled = [pool for m in maps for pool in (m.mean((2, 3)), m.amax((2, 3)))]
-        logits: Tensor = self.predictor(self.norm(torch.cat(pooled, dim=1)))
-        return logits.float()
+class Decoder(WholeImage):
+    """Logits [B,K]."""
 
     def losses(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
         assert isinstance(target, Tensor)
-        known = labelled.float()
-        values = F.binary_cross_entropy_with_logits(outputs, target, reduction="none") * known
-        return values.sum(1) / known.sum(1).clamp(min=1)
+        return over_labelled(F.binary_cross_entropy_with_logits(outputs, target, reduction="none"), labelled)
 
     def likelihoods(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
         return self.losses(outputs, target, labelled)

@@ -14,9 +14,23 @@ from mtmed.heads._average_precision import Matches, average_precision, match
 from mtmed.heads._base import Decoder as Base
 from mtmed.heads._base import Pyramid
 from mtmed.heads._free_response import hits, recall_at
+from mtmed.heads._metric import Metric
 from mtmed.types import Array, Boxes, HeadSpec, Metrics, Target
 
+FORM = "boxes"
 PRIMARY = "map50"
+METRICS = {
+    "map": Metric("mAP .50–.95", "Mean average precision over box overlaps (IoU) of .50 to .95 (COCO)."),
+    "map50": Metric(
+        "mAP at IoU .50",
+        "Mean average precision: the area under precision against recall, where a box is a hit if it "
+        "overlaps a drawn box by at least half of their union.",
+    ),
+    "recall_1fp": Metric(
+        "Recall at 1 FP/image",
+        "Share of the lesions that are pointed at when one false mark per image, on average, is tolerated.",
+    ),
+}
 STRIDES = (8, 16, 32)
 REACH = 3.0  # a level answers for boxes whose farthest side is within REACH strides of the place
 CENTRE = 1.5  # places within CENTRE strides of a box's centre are positive (centre sampling)

@@ -11,10 +11,29 @@ from torch import Tensor, nn
 from torchmetrics.functional.classification import binary_stat_scores
 
 from mtmed.heads._base import Decoder as Base
-from mtmed.heads._base import Pyramid, convolution, resize
+from mtmed.heads._base import Pyramid, convolution, over_labelled, resize
+from mtmed.heads._metric import Metric, mean_over_classes
 from mtmed.types import Array, HeadSpec, Metrics, Target
 
+FORM = "masks"
 PRIMARY = "dice"
+METRICS = {
+    "dice": Metric(
+        "Dice, lesion images",
+        "Overlap of predicted and drawn mask, 2|A∩B| / (|A|+|B|), averaged over the images that have a lesion. "
+        "An image without a lesion has no Dice; it counts in “false-positive images” instead.",
+    ),
+    "dice_pooled": Metric(
+        "Dice, all pixels",
+        "The same overlap, counted once over the pixels of all images together: large lesions weigh more, "
+        "and false alarms on images without a lesion lower it.",
+    ),
+    "false_positive_images": Metric(
+        "False-positive images",
+        "Share of the images without a lesion on which any pixel was marked. Lower is better.",
+        higher_is_better=False,
+    ),
+}
 THRESHOLD = 0.5
 PRIOR = -2.0  # the first logit of every pixel: most of an image is not the structure (Lin et al. 2017)
 STRIDE = 4  # pixels each way that say the same thing: calibration samples them, a likelihood counts them once
@@ -54,13 +73,13 @@ class Decoder(Base):
         """
         assert isinstance(target, Tensor)
         cross_entropy = _pixel_cross_entropy(outputs, target)
-        return _over_labelled(cross_entropy + _soft_dice(outputs, target), labelled)
+        return over_labelled(cross_entropy + _soft_dice(outputs, target), labelled)
 
     def likelihoods(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
         """Of the whole mask: a sum over its places, not their mean (docs/decisions/0012)."""
         assert isinstance(target, Tensor)
         places = outputs.shape[2] * outputs.shape[3] / STRIDE**2
-        return _over_labelled(_pixel_cross_entropy(outputs, target), labelled) * places
+        return over_labelled(_pixel_cross_entropy(outputs, target), labelled) * places
 
     def predict(self, outputs: Tensor) -> Tensor:
         return outputs.float().sigmoid()
@@ -79,12 +98,6 @@ def _soft_dice(logits: Tensor, target: Tensor) -> Tensor:
     probability, area = logits.float().sigmoid(), target.sum((2, 3))
     both = (probability * target).sum((2, 3))
     return (1 - (2 * both + 1) / (probability.sum((2, 3)) + area + 1)) * (area > 0)
-
-
-def _over_labelled(values: Tensor, labelled: Tensor) -> Tensor:
-    """Mean of [B,K] over the labelled classes; 0 for an image without any."""
-    known = labelled.to(values.dtype)
-    return (values * known).sum(1) / known.sum(1).clamp(min=1)
 
 
 def observe_mask(prediction: Tensor, target: Tensor, labelled: Tensor) -> Observation:
@@ -118,8 +131,7 @@ def metrics(observations: Sequence[Observation]) -> Metrics:
         for name in ("true_positive", "false_positive", "false_negative", "labelled")
     )
     per_class = [_class_metrics(*(a[labelled[:, k], k] for a in (tp, fp, fn))) for k in range(tp.shape[1])]
-    found = {name for m in per_class for name in m}
-    return {name: float(np.mean([m[name] for m in per_class if name in m])) for name in sorted(found)}
+    return mean_over_classes(per_class)
 
 
 def _class_metrics(tp: Array, fp: Array, fn: Array) -> Metrics:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from mtmed.config import TrainingSpec
-from mtmed.data.loader import collate
 from mtmed.models.multitask import MultiTask
 from mtmed.training import device
+from mtmed.training.loader import collate
 from mtmed.training.local import to_device
 from mtmed.types import Batch, HeadSpec, Study
 

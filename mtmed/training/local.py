@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mtmed.config import TrainingSpec
-from mtmed.data.loader import batches
 from mtmed.models.multitask import MultiTask
 from mtmed.training import device, optimizer
+from mtmed.training.loader import batches
 from mtmed.training.loss import head_losses, hybrid, present_heads
 from mtmed.types import Batch, HeadSpec, Study
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from mtmed.data.loader import collate
 from mtmed.models.multitask import MultiTask
+from mtmed.training.loader import collate
 from mtmed.types import Boxes, Study
 
 

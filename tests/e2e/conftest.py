@@ -21,6 +21,7 @@ KEPT = (
     "tasks",
     "mtmed",
     "experiments",
+    "parts",
     "dvc.yaml",
     "pyproject.toml",
     ".dvc",
@@ -67,15 +68,17 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with params.yaml and the prepared data of all four sites."""
     from mtmed import config
-    from mtmed.data import phantom
-    from mtmed.data.prepare import prepare
+    from mtmed.data.identity import PUBLIC
+    from mtmed.data.prepare import Private, prepare
+    from mtmed.phantoms import write
 
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "params.yaml").write_text(yaml.safe_dump(tiny()))
     parsed = config.load(folder / "params.yaml")
     for site in SITES:
-        phantom.write(parsed.phantom[site], folder / "data/raw" / site)
-        prepare(site, parsed, folder / "data/raw" / site, folder / "data/prepared" / site, lambda _: None)
+        raw, out = folder / "data/raw" / site, folder / "data/prepared" / site
+        write(parsed.phantom[site], raw)
+        prepare(site, parsed, raw, out, Private(PUBLIC, folder / "private" / site), 0, lambda _: None)
     return folder
 
 

@@ -105,7 +105,7 @@ def test_another_strategy_as_an_experiment(project: Path, environment: dict[str,
 def test_push_and_pull(project: Path, environment: dict[str, str], tmp_path: Path) -> None:
     assert dvc(project, environment, "remote", "add", "-d", "here", str(tmp_path)).returncode == 0
     assert dvc(project, environment, "push").returncode == 0
-    sample = project / "data/prepared/alder/samples.safetensors"
+    sample = project / "data/prepared/alder/samples-00000.safetensors"
     before = sample.read_bytes()
     shutil.rmtree(project / ".dvc/cache")
     sample.unlink()

@@ -19,11 +19,11 @@ from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from flows.cli import app
-from mtmed import __version__, checkpoint
+from mtmed import __version__, checkpoint, phantoms
 from mtmed.config import PhantomSpec
-from mtmed.data import mapping as rules
-from mtmed.data import phantom
+from mtmed.data import mapping
 from mtmed.models.multitask import build
+from mtmed.registry import find, names
 from mtmed.types import Architecture, GlobalModel, HeadSpec
 
 ROOT = Path(__file__).parents[2]
@@ -68,7 +68,7 @@ def hospital(tmp_path_factory):
     """A phantom with mammograms of 96 pixels, a third of the patients broken."""
     folder = tmp_path_factory.mktemp("raw")
     spec = PhantomSpec(modality="mammography", patients=6, size=96, broken=3, prevalence=0.7)
-    phantom.write(spec, folder)
+    phantoms.write(spec, folder)
     return folder
 
 
@@ -98,7 +98,18 @@ def test_help_is_fast_because_nothing_heavy_is_imported():
 
 def test_version_and_datasets():
     assert mtmed("--version").output == f"mtmed {__version__}\n"
-    assert "manifest     Any folder of images with a manifest" in mtmed("datasets").output
+    said = mtmed("datasets").output
+    assert "rsna_pneumonia  * RSNA Pneumonia: " in said
+    assert "manifest          A folder and a CSV" in said
+    one = mtmed("datasets", "rsna_pneumonia").output
+    assert "stage_2_train_labels.csv: a row per box" in one
+    assert "never run on an original" in one
+    refused(mtmed("datasets", "rsna"), "unknown data set 'rsna'.*did you mean 'rsna_pneumonia'")
+
+
+def test_the_cards_in_the_docs_are_those_of_the_readers():
+    """Made by: mtmed datasets --markdown > docs/datasets.md"""
+    assert (ROOT / "docs/datasets.md").read_text() == mtmed("datasets", "--markdown").output
 
 
 def test_predict_writes_all_it_names_and_nothing_else(model, hospital, film, tmp_path, monkeypatch):
@@ -316,7 +327,7 @@ def test_manifests_that_are_wrong(model, film, tmp_path):
 
     (tmp_path / "manifest.csv").write_text("image,label,view\na.png,normal,PA\n")
     refused(evaluate(tmp_path), "unknown column 'patient_id'")
-    refused(evaluate(tmp_path / "nowhere.csv"), "no manifest at .*nowhere.csv")
+    refused(evaluate(tmp_path / "nowhere.csv"), "no table at .*nowhere.csv")
     refused(evaluate(film), "is not a CSV file in UTF-8")
     refused(evaluate(tmp_path, tmp_path), "--json .* is a folder")
     refused(evaluate(tmp_path, film / "r.json"), "--json .* cannot be written")
@@ -331,13 +342,44 @@ def test_manifests_that_are_wrong(model, film, tmp_path):
 def test_the_documented_mapping_is_valid():
     text = (ROOT / "docs/mapping.md").read_text()
     example = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.S)[1])
-    heads = {h.name: h for h in (*HEADS, HeadSpec("opacity_segmentation", "segmentation", ("o",), CHEST))}
+    more = (
+        HeadSpec("opacity_segmentation", "segmentation", ("o",), CHEST),
+        HeadSpec("heart_size", "regression", ("ratio_percent",), CHEST),
+    )
+    heads = {h.name: h for h in (*HEADS, *more)}
     assert example.keys() == {"modality", "where", "heads"}
-    seen = {type(rules.parse(rule, heads[head])) for head, rule in example["heads"].items() if rule}
-    assert seen == set(rules.RULES.values())
-    for rule in (r for r in example["heads"].values() if r):
-        kind = next(k for k in rules.RULES.values() if set(rule) <= {n.rstrip("_") for n in k.model_fields})
-        assert set(rule) == {name.rstrip("_") for name in kind.model_fields}, "the example shows every key"
+    written = {head: rule for head, rule in example["heads"].items() if rule}
+    assert {heads[head].kind for head in written} == set(names("mtmed.data.rules"))
+    for head, rule in written.items():
+        assert mapping.parse(rule, heads[head])
+        known = find("mtmed.data.rules", heads[head].kind, "rule").Rule.model_fields
+        assert set(rule) == {name.rstrip("_") for name in known}, "the example shows every key"
+
+
+def test_measurements_are_predicted_and_evaluated(tmp_path):
+    spec = HeadSpec("heart_size", "regression", ("ratio_percent",), CHEST)
+    architecture = replace(ARCHITECTURE, heads=(spec,))
+    net = build(architecture)
+    with torch.no_grad():
+        net.heads["heart_size"].predictor.weight.zero_()
+        net.heads["heart_size"].predictor.bias.fill_(float(np.log(51)))  # it says 50 of every film
+    model = tmp_path / "m.safetensors"
+    model.write_bytes(checkpoint.model_bytes(GlobalModel(0, checkpoint.weights(net)), architecture))
+    lines = ["image,patient_id,ratio_percent"]
+    for number, ratio in enumerate(["44", "53", "", "fifty"]):
+        Image.fromarray(noise(number)).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,p{number},{ratio}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    result = mtmed("evaluate", model, tmp_path, "--json", tmp_path / "r.json")
+    assert result.exit_code == 0, result.stderr
+    assert "quarantined: 3.png: measurement not understood: expected a number in 0 to 1000000" in result.stderr
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["quarantined"] == 1
+    size = found["heart_size"]  # the film without a number counts for nothing
+    assert (size["images"], size["mae"], size["median_error"]) == (2, *[pytest.approx(4.5, abs=1e-3)] * 2)
+    assert mtmed("predict", model, tmp_path / "0.png", "--out", tmp_path / "out").exit_code == 0
+    said = json.loads((tmp_path / "out/0.json").read_text())
+    assert said["heads"] == {"heart_size": {"measurements": {"ratio_percent": pytest.approx(50, abs=1e-3)}}}
 
 
 @pytest.mark.parametrize(

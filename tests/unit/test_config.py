@@ -103,7 +103,7 @@ MISTAKES = [
     (
         "heads:masks:modalities",
         [],
-        "heads.masks.modalities: expected at least one of mammography, chest_xray",
+        "heads.masks.modalities: expected at least one of chest_xray, mammography, ultrasound",
     ),
     ("heads:masks:weight", 0, "heads.masks.weight: expected a finite number above 0, got 0"),
     ("heads:masks:weight", -2, "heads.masks.weight: expected a finite number above 0, got -2"),

@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from mtmed import phantoms
 from mtmed.config import PhantomSpec
-from mtmed.data import phantom, pixels
+from mtmed.data import pixels
 from mtmed.data.geometry import letterbox
 from mtmed.data.quality import BadStudy
 from mtmed.errors import UserError
@@ -35,7 +36,7 @@ def net():
 @pytest.fixture(scope="module")
 def mammograms(tmp_path_factory):
     folder = tmp_path_factory.mktemp("raw")
-    phantom.write(PhantomSpec(modality="mammography", patients=5, size=96), folder)
+    phantoms.write(PhantomSpec(modality="mammography", patients=5, size=96), folder)
     return sorted((folder / "images").iterdir())
 
 
@@ -114,6 +115,23 @@ def test_modality_must_be_known_and_served(net, mammograms, tmp_path):
 def test_too_small_an_image(net, tmp_path, size):
     with pytest.raises(BadStudy, match="image too small"):
         predict_file(net, png(tmp_path / "a.png", *size), "chest_xray")
+
+
+def test_measurements_have_their_own_place(tmp_path):
+    spec = HeadSpec("lesion_size", "regression", ("diameter_mm", "depth_mm"), ("chest_xray",))
+    net = build(Architecture("edgenext_xx_small", 16, 64, (spec,))).eval()
+    with torch.no_grad():
+        net.heads["lesion_size"].predictor.weight.zero_()
+        net.heads["lesion_size"].predictor.bias.copy_(torch.tensor([13.0, 1.0]).log())  # what is learnt is log(1 + y)
+    found = predict_file(net, png(tmp_path / "a.png"))
+    assert found.findings["lesion_size"].measurements == {
+        "diameter_mm": pytest.approx(12),
+        "depth_mm": pytest.approx(0),
+    }
+    assert found.as_dict()["heads"] == {"lesion_size": {"measurements": found.findings["lesion_size"].measurements}}
+    lines = [text for _, text in prediction_picture._lines(found)]
+    assert lines == ["lesion size: diameter_mm 12.0", "lesion size: depth_mm 0.0"]
+    assert Image.open(io.BytesIO(prediction_picture.draw(found))).width >= 380
 
 
 @pytest.mark.parametrize(("height", "width"), [(90, 50), (16, 3000), (2100, 1100)])

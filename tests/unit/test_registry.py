@@ -9,7 +9,7 @@ from mtmed.registry import find, names
 @pytest.mark.parametrize(
     ("package", "known"),
     [
-        ("mtmed.heads", ["classification", "detection", "segmentation"]),
+        ("mtmed.heads", ["classification", "detection", "regression", "segmentation"]),
         ("mtmed.aggregation", ["bayes", "fedavg", "label_aware", "local"]),
     ],
 )
@@ -20,12 +20,13 @@ def test_public_modules_are_found(package, known):
         assert find(package, name, "thing").__name__ == f"{package}.{name}"
 
 
-@pytest.mark.parametrize("package", ["mtmed.heads", "mtmed.aggregation", "mtmed.datasets"])
+@pytest.mark.parametrize("package", ["mtmed.heads", "mtmed.aggregation", "mtmed.datasets", "mtmed.data.rules"])
 def test_what_a_package_promises_is_there(package):
     promised = {
-        "mtmed.heads": ("Decoder", "PRIMARY", "metrics", "probabilities"),
+        "mtmed.heads": ("Decoder", "FORM", "METRICS", "PRIMARY", "metrics", "probabilities"),
         "mtmed.aggregation": ("Strategy",),
         "mtmed.datasets": ("Options", "studies"),
+        "mtmed.data.rules": ("Rule", "default"),
     }
     for name in names(package):
         for attribute in promised[package]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtmed.config import Config, PhantomSpec, parse
-from mtmed.data import phantom
+from mtmed.phantoms import write
 
 HEADS = {
     "lesion_segmentation": {
@@ -26,7 +26,7 @@ def hospital(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
     def make(**spec: object) -> Path:
         folder = tmp_path_factory.mktemp("raw")
-        phantom.write(PhantomSpec.model_validate({"patients": 6, "size": 64, "blur": 0, **spec}), folder)
+        write(PhantomSpec.model_validate({"patients": 6, "size": 64, "blur": 0, **spec}), folder)
         return folder
 
     return make

@@ -44,3 +44,14 @@ def test_a_sliver():
 def test_spacing_follows_the_scale():
     assert letterbox(100, 200, 50).spacing((0.1, 0.1)) == (0.4, 0.4)
     assert letterbox(100, 200, 50).spacing(None) is None
+
+
+def test_a_speck_beside_a_large_lesion_does_not_vanish():
+    mask = np.zeros((600, 600), bool)
+    mask[100:300, 100:300] = True
+    mask[500, 500] = True
+    mask[500, 480] = True
+    small = letterbox(600, 600, 60).mask(mask)
+    assert small[48:52, 47:52].sum() == 2
+    assert small[10:30, 10:30].all()
+    assert small.sum() == 402

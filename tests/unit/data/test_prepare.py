@@ -2,25 +2,38 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mtmed.data import store
-from mtmed.data.prepare import prepare, pseudonym
-from mtmed.data.split import split_of
+from mtmed.data import sample, store
+from mtmed.data.identity import PUBLIC
+from mtmed.data.prepare import Private, prepare
+from mtmed.data.split import on_one_side, split_of
 from mtmed.errors import UserError
 
-SILENT = [].append
+KEY = bytes(32)
 
 
-def run(configured, raw, out, **options):
-    return prepare("here", configured(raw, options), raw, out, SILENT)
+def run(configured, raw, out, processes=0, **options):
+    private = Private(KEY, out.with_name(f"{out.name} private"))
+    return prepare("here", configured(raw, options), raw, out, private, processes, [].append)
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def original(out):
+    """{pseudonym: the source's own name}"""
+    return {row["study"]: row["original_study"] for row in rows(out.with_name(f"{out.name} private") / "names.csv")}
 
 
 def quarantine(out):
-    with (out / "quarantine.csv").open() as file:
-        return {row["study"]: row["reason"] for row in csv.DictReader(file)}
+    return {original(out)[row["study"]]: row["reason"] for row in rows(out / "quarantine.csv")}
 
 
 def test_the_broken_are_quarantined_and_the_rest_goes_on(hospital, configured, tmp_path):
@@ -43,7 +56,7 @@ def test_a_missing_file_and_a_wrong_modality(hospital, configured, tmp_path):
     (raw / "manifest.csv").write_text("\n".join(text) + "\n")
     run(configured, raw, tmp_path)
     assert quarantine(tmp_path) == {
-        f"images/{first.name}": f"no file {first.name}",
+        f"images/{first.name}": "no such file",
         f"images/{second.name}": "wrong modality: expected mammography, but DICOM says CR",
     }
 
@@ -58,15 +71,21 @@ def test_withheld_labels_are_not_negatives(hospital, configured, tmp_path):
 
 def test_ids_are_pseudonyms_and_the_split_is_of_the_patient(hospital, configured, tmp_path):
     raw = hospital(modality="mammography", patients=20)
-    config = configured(raw)
-    prepare("here", config, raw, tmp_path, SILENT)
-    with (raw / "manifest.csv").open() as file:
-        patients = {pseudonym("here", row["patient_id"]): row["patient_id"] for row in csv.DictReader(file)}
-    for study in store.read(tmp_path):
-        assert split_of(patients[study.patient], config.split) == study.split
-    stored = (tmp_path / "index.json").read_text()
-    assert not any(original in stored for original in patients.values())
-    assert pseudonym("here", "p") != pseudonym("there", "p")
+    out = tmp_path / "out"
+    run(configured, raw, out)
+    patients = {r["patient"]: r["original_patient"] for r in rows(tmp_path / "out private/names.csv")}
+    assert len(patients) == 20
+    for study in store.read(out):
+        assert split_of(patients[study.patient], configured(raw).split) == study.split
+
+
+def test_another_key_gives_other_pseudonyms_and_the_same_split(hospital, configured, tmp_path):
+    raw = hospital(modality="mammography")
+    for name, key in (("a", KEY), ("b", PUBLIC)):
+        prepare("here", configured(raw), raw, tmp_path / name, Private(key, tmp_path / f"{name}p"), 0, [].append)
+    a, b = (store.read(tmp_path / name) for name in "ab")
+    assert not {s.study for s in a} & {s.study for s in b}
+    assert [s.split for s in a] == [s.split for s in b]
 
 
 def test_targets_lie_where_the_lesion_is(hospital, configured, tmp_path):
@@ -81,12 +100,14 @@ def test_targets_lie_where_the_lesion_is(hospital, configured, tmp_path):
         assert study.spacing_mm == (3.75, 3.75)
 
 
-def test_files_are_the_same_bytes_every_time(hospital, configured, tmp_path):
+def test_files_are_the_same_bytes_every_time_by_one_process_or_several(hospital, configured, tmp_path):
     raw = hospital(modality="chest_xray", broken=1)
     run(configured, raw, tmp_path / "a")
-    run(configured, raw, tmp_path / "b")
-    names = sorted(p.name for p in (tmp_path / "a").iterdir())
-    assert names == ["index.json", "quarantine.csv", "report.html", "samples.safetensors", "summary.json"]
+    run(configured, raw, tmp_path / "b", processes=2)
+    names = {p.name for p in (tmp_path / "a").iterdir()}
+    assert names == {
+        "index.json", "quarantine.csv", "flags.csv", "report.html", "samples-00000.safetensors", "summary.json"
+    }  # fmt: skip
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -94,7 +115,7 @@ def test_files_are_the_same_bytes_every_time(hospital, configured, tmp_path):
 def test_the_report_is_one_page_without_links(hospital, configured, tmp_path):
     summary = run(configured, hospital(modality="mammography", broken=2), tmp_path)
     page = (tmp_path / "report.html").read_text()
-    assert page.count("<figure>") == summary.studies
+    assert page.count("<figure>") == summary.studies  # a truncated file and one that is no DICOM have no picture
     assert "truncated: expected" in page
     assert "http" not in page.replace("http-equiv", "")
     assert json.loads((tmp_path / "summary.json").read_text()) == summary.as_dict()
@@ -109,7 +130,47 @@ def test_nothing_that_can_be_used(hospital, configured, tmp_path):
     with pytest.raises(UserError, match="no study can be used; the first of"):
         run(configured, raw, tmp_path)
     with pytest.raises(UserError, match="expected a folder at"):
-        prepare("here", configured(raw), raw / "nowhere", tmp_path)
+        prepare("here", configured(raw), raw / "nowhere", tmp_path, Private(KEY, tmp_path))
+
+
+def test_the_same_picture_twice_is_used_once_and_a_near_copy_is_flagged(hospital, configured, tmp_path):
+    raw = hospital(modality="chest_xray", patients=8)
+    table = (raw / "manifest.csv").read_text().splitlines()
+    first = table[1].split(",")[0]
+    other = next(line for line in table if "-007-0" in line)
+    film = sample.pixels.read(raw / first).image
+    Image.fromarray((film * 255).astype(np.uint8)).save(raw / "images/near.jpg", quality=60)
+    (raw / "images/again.dcm").write_bytes((raw / first).read_bytes())
+    copies = [other.replace(other.split(",")[0], f"images/{name}") for name in ("again.dcm", "near.jpg")]
+    copies = [",".join("" if "masks/" in cell else cell for cell in copy.split(",")) for copy in copies]
+    (raw / "manifest.csv").write_text("\n".join([*table, *copies]) + "\n")
+    out = tmp_path / "out"
+    summary = run(configured, raw, out)
+    (again,) = quarantine(out).values()
+    assert again.startswith("duplicate: the same picture as ")
+    assert original(out)[again.split()[-1]] == first
+    (flag,) = rows(out / "flags.csv")
+    assert (original(out)[flag["study"]], flag["kind"]) == ("images/near.jpg", "near-duplicate")
+    assert "of another patient" in flag["what"]
+    assert summary.flagged == {"near-duplicate": 1}
+    assert (out / "report.html").read_text().count('<div class="pair">') == 1
+
+
+def test_a_patient_in_two_official_splits_stays_in_one(hospital, configured):
+    from mtmed.datasets import manifest
+
+    raw = hospital(modality="mammography", patients=9)
+    config = configured(raw)
+    studies = list(manifest.studies(raw, manifest.Options(), config.heads))
+    splits = ["train", "test", "validation"]
+    mixed = [replace(s, patient="both" if n < 4 else s.patient, split=splits[n % 3]) for n, s in enumerate(studies)]
+    kept = list(on_one_side(lambda: iter(mixed)))
+    assert [s.fault.split(":")[0] for s in kept[:4]] == ["patient in two splits", "", *["patient in two splits"] * 2]
+    sides = {}
+    for study in kept:
+        if not study.fault:
+            assert sides.setdefault(study.patient, study.split) == study.split
+            assert split_of(study.patient, config.split, study.split) in (study.split, "validation")
 
 
 @pytest.mark.parametrize("folder", ["mammo_mias", "cxr_opacity_ncsa"])

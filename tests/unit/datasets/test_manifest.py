@@ -140,10 +140,14 @@ def test_several_manifests_and_a_filter(tmp_path):
 
 
 @pytest.mark.parametrize("path", ["../secret.png", "/etc/passwd", "images/../../x.png", "..\\x.png"])
-def test_a_path_that_leads_out_is_refused(tmp_path, path):
-    table(tmp_path, {"image": path, "patient_id": "p"})
-    with pytest.raises(UserError, match="expected one inside the folder"):
-        read(tmp_path)
+def test_a_path_that_leads_out_is_a_fault_of_its_row(tmp_path, path):
+    table(tmp_path, {"image": path, "patient_id": "p"}, row(1, view="PA", lung_mask=path), row(2, view="PA"))
+    out, mask, good = read(tmp_path)
+    assert out.fault == mask.fault == "path that leads out: expected one inside the manifest's folder, relative to it"
+    assert out.image == tmp_path  # no file, whatever the row says
+    assert good.fault == ""
+    with pytest.raises(UserError, match="path that leads out"):
+        read(tmp_path, manifest=path)
 
 
 def test_broken_cells_are_a_fault_of_one_study(tmp_path):
@@ -166,7 +170,7 @@ def test_broken_cells_are_a_fault_of_one_study(tmp_path):
         ("image,patientid\na.png,p\n", "did you mean 'patientid'"),
         ("", "an empty file"),
         ("image,patient_id\na.png,p,x\n", "line 2: expected 2 cells as in the header, found 3"),
-        ("image,patient_id\na.png,p\na.png,p\n", "a.png is listed twice"),
+        ("image,patient_id\na.png,p\na.png,p\n", "row 3: its image is listed twice"),
     ],
 )
 def test_a_table_that_is_not_as_expected(tmp_path, text, reason):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mtmed.errors import UserError
+from tests.shapes import picture, write_dicom, write_lines
 from tests.shapes import rsna_pneumonia as shape
-from tests.shapes import write_lines
 
 LABELS = "stage_2_train_labels.csv"
 
@@ -25,7 +25,16 @@ def test_a_film_without_opacity_is_known_to_have_no_box(read, known, folder):
     study = read("rsna_pneumonia", folder)[0]
     assert len(study.boxes["opacity_detection"][0]) == 0
     assert study.values["pneumonia"].tolist() == [0]
-    assert known(study) == {"opacity_detection", "lesion_detection", "pneumonia"}
+    assert known(study) == {"opacity_detection", "pneumonia"}
+
+
+def test_lesions_are_known_to_be_absent_on_normal_films_only(read, known, folder):
+    """What is not normal and no opacity was seen, but not marked."""
+    studies = read("rsna_pneumonia", folder)
+    assert ["lesion_detection" in known(s) for s in studies] == [False, True, True, True, True, True]
+    (folder / "stage_2_detailed_class_info.csv").unlink()
+    studies = read("rsna_pneumonia", folder)
+    assert ["lesion_detection" in known(s) for s in studies] == [False, True, False, True, False, False]
 
 
 def test_nobody_drew_masks(read, known, folder):
@@ -50,6 +59,27 @@ def test_a_box_without_numbers_is_a_fault_of_one_film(read, folder):
     faults = [s.fault for s in read("rsna_pneumonia", folder)]
     assert faults[:2] == ["", ""]
     assert faults[2].startswith("box not understood")
+
+
+def test_a_target_that_is_neither(read, folder):
+    write_lines(folder / LABELS, shape.LABELS[0], f"{shape.IDS[0]},1,1,5,5,2", *shape.LABELS[2:])
+    faults = [s.fault for s in read("rsna_pneumonia", folder)]
+    assert faults[0] == "box not understood: expected a Target of 0 or 1"
+    assert not any(faults[1:])
+
+
+def test_a_film_that_is_not_there(read, folder):
+    (folder / f"stage_2_train_images/{shape.IDS[1]}.dcm").unlink()
+    assert [bool(s.fault) for s in read("rsna_pneumonia", folder)] == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("name", ["../../secret", "{folder}/secret"])
+def test_an_id_that_leads_out_of_the_folder(read, folder, name):
+    write_dicom(folder.parent / "secret.dcm", picture(9), "CR")
+    write_lines(folder / LABELS, *shape.LABELS, f"{name.format(folder=folder.parent)},,,,,0")
+    study = read("rsna_pneumonia", folder)[-1]
+    assert study.fault == "no film of this name in stage_2_train_images"
+    assert not study.image.is_file()
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "not json", '[{"img_id": "a_b.png"}]'])

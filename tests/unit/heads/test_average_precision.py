@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torchmetrics.detection import MeanAveragePrecision
+from torchvision.ops import box_iou
 
 from mtmed.heads._average_precision import average_precision, match
 from mtmed.types import Boxes
@@ -41,6 +42,9 @@ def by_torchmetrics(pairs):
 def test_agrees_with_torchmetrics(pairs):
     pairs.append((Boxes(*[torch.empty(0, 4), torch.empty(0).long(), torch.empty(0)]), pairs[0][1]))
     pairs.append((pairs[0][0], Boxes(torch.tensor([[0.0, 0, 20, 20]]), torch.tensor([0]))))
+    # where an overlap is a threshold to the last bit, rounding decides, there and here
+    overlaps = torch.cat([box_iou(p.xyxy, t.xyxy).flatten() for p, t in pairs])
+    assume(((overlaps * 20 - (overlaps * 20).round()).abs() > 1e-4).logical_or(overlaps < 0.4).all())
     found = average_precision([match(p, t) for p, t in pairs])
     assert found == pytest.approx(by_torchmetrics(pairs), abs=1e-6)
 

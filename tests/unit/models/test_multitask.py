@@ -26,13 +26,13 @@ def test_every_encoder_feeds_every_head(name):
     images = torch.rand(2, 1, tiny.SIZE, tiny.SIZE)
     with torch.no_grad():
         outputs = net(images, NAMES)
-    masks, boxes, findings = (outputs[name] for name in NAMES)
+    masks, boxes, findings, widths = (outputs[name] for name in NAMES)
     assert masks.shape == (2, 2, tiny.SIZE, tiny.SIZE)
     assert boxes.logits.shape == (2, PLACES, 2)
     assert boxes.distances.shape == (2, PLACES, 4)
     assert boxes.centredness.shape == (2, PLACES)
-    assert findings.shape == (2, 2)
-    for values in (masks, boxes.logits, boxes.distances, boxes.centredness, findings):
+    assert findings.shape == widths.shape == (2, 2)
+    for values in (masks, boxes.logits, boxes.distances, boxes.centredness, findings, widths):
         assert values.isfinite().all()
         assert values.dtype == torch.float32
 

@@ -1,6 +1,7 @@
 import pytest
 
 from mtmed.config import parse
+from mtmed.data import store
 from mtmed.errors import UserError
 from tasks.prepare_site import prepare_site, write_phantom
 
@@ -18,10 +19,22 @@ def test_from_params_to_samples(tmp_path, monkeypatch):
     assert write_phantom(config, "oak") == "data/raw/oak"
     summary = prepare_site(config, "oak")
     assert summary["quarantined"] == {"truncated": 1}
-    assert (tmp_path / "data/prepared/oak/samples.safetensors").is_file()
+    assert (tmp_path / "data/prepared/oak/samples-00000.safetensors").is_file()
 
 
 @pytest.mark.parametrize("work", [write_phantom, prepare_site])
 def test_an_unknown_site(work):
     with pytest.raises(UserError, match="site 'aok': expected one of oak; did you mean 'oak'"):
         work(parse(CONFIG), "aok")
+
+
+def test_a_hospital_has_a_key_of_its_own_and_a_phantom_has_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = parse(CONFIG)
+    write_phantom(config, "oak")
+    prepare_site(config, "oak", 0)
+    assert {p.name for p in (tmp_path / "private/oak").iterdir()} == {"names.csv"}
+    phantom = store.read(tmp_path / "data/prepared/oak")
+    prepare_site(parse({**CONFIG, "phantom": {}}), "oak", 0)
+    assert {p.name for p in (tmp_path / "private/oak").iterdir()} == {"names.csv", "key"}
+    assert store.read(tmp_path / "data/prepared/oak")[0].study != phantom[0].study

@@ -11,7 +11,7 @@ from mtmed import checkpoint
 from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
-from mtmed.types import MODALITIES
+
 from tasks import federation
 from tasks.exchange import Exchange
 from tasks.jobs import Job, accept, model_key, update_key
@@ -42,7 +42,7 @@ def world(tmp_path):
         write_site(tmp_path / name, name, labelled)
 
     def make(strategy="bayes", **changes):
-        heads = {h.name: {"kind": h.kind, "classes": h.classes, "modalities": MODALITIES} for h in tiny.HEADS}
+        heads = {h.name: {"kind": h.kind, "classes": h.classes, "modalities": names("mtmed.modalities")} for h in tiny.HEADS}
         raw = {
             "sites": {name: {"dataset": "manifest", "raw": "x"} for name in LABELS},
             "heads": heads,
@@ -92,7 +92,7 @@ def test_a_site_says_what_it_has(world):
         "site": "birch",
         "digest": places["birch"].digest(),
         "studies": {"train": 6, "validation": 2, "test": 0},
-        "labelled": {"lesion_segmentation": 0, "lesion_detection": 0, "malignancy": 6},
+        "labelled": {"lesion_segmentation": 0, "lesion_detection": 0, "malignancy": 6, "lesion_width": 0},
         "modalities": ["mammography"],
         "quarantined": 1,
     }
@@ -104,7 +104,7 @@ def test_an_update_says_where_it_comes_from_and_what_was_learned(world):
     answers = {j.site: train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)}
     update = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch")))
     assert (update.site, update.round, update.examples) == ("birch", 0, 6)
-    assert update.labelled == {"lesion_segmentation": 0, "lesion_detection": 0, "malignancy": 6}
+    assert update.labelled == {"lesion_segmentation": 0, "lesion_detection": 0, "malignancy": 6, "lesion_width": 0}
     assert update.lineage == {"data": places["birch"].digest(), "code": run.lineage["code"], "run": run.key}
     assert not [n for n in update.precision if "lesion_" in n]
     start = global_model(run, 0).mean
@@ -254,8 +254,8 @@ def test_publishing_writes_the_last_model_and_its_history(world, tmp_path):
         "seconds.csv",
     ]
     shares = pd.read_csv(path.parent / "contributions.csv").groupby(["round", "head"])["share"].sum()
-    assert len(shares) == 6
-    assert shares.tolist() == pytest.approx([1.0] * 6, abs=1e-5)
+    assert len(shares) == 2 * len(tiny.HEADS)
+    assert shares.tolist() == pytest.approx([1.0] * len(shares), abs=1e-5)
 
 
 def test_a_head_that_no_site_labels_is_one_line(world):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.func import functional_call, grad
 
-from mtmed.data.loader import collate
 from mtmed.training.fisher import precision
+from mtmed.training.loader import collate
 from tests import tiny
 
 ALL = [True, True]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mtmed.data.loader import collate
+from mtmed.training.loader import collate
 from mtmed.training.loss import head_losses, hybrid, present_heads
 from mtmed.training.observe import observe, predict
 from mtmed.training.seeds import generator
@@ -54,6 +54,7 @@ def test_observations_are_of_labelled_studies_only():
         "lesion_segmentation": 3,
         "lesion_detection": 3,
         "malignancy": 5,
+        "lesion_width": 3,
     }
     assert seen["malignancy"][1] == [s.patient for s in some]
     assert observe(net, tiny.studies(labelled={})) == {}

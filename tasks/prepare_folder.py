@@ -1,0 +1,56 @@
+"""A folder of a data set -> prepared samples, outside any project: what the stage does, by one command."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mtmed.config import Config, parse
+from mtmed.config import load as load_params
+from mtmed.data.identity import own_key
+from mtmed.data.prepare import Private, prepare
+from mtmed.data.summary import Summary
+from mtmed.datasets._base import Card
+from mtmed.errors import UserError
+from mtmed.registry import find
+
+KINDS = {"masks": "segmentation", "boxes": "detection", "values": "classification"}
+
+
+def prepare_folder(
+    dataset: str, raw: Path, out: Path, params: Path | None, options: Mapping[str, Any], processes: int | None
+) -> Summary:
+    """Prepare the data set in `raw` as a site of its own name, in `out`; what leads back from it goes beside `out`.
+
+    Args:
+        params: whose heads, image size and split are taken; None: those of ./params.yaml, or without one a head for
+            each thing that the data set says.
+
+    Raises:
+        UserError: a mistake in the options, or a folder that is not what the reader expects.
+    """
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "index.json").is_file())):
+        raise UserError(f"--out {out} holds something else: expected a new folder, or one of prepared samples")
+    config = configuration(dataset, raw, params, options)
+    folder = out.with_name(f"{out.name}-private")
+    return prepare(dataset, config, raw, out, Private(own_key(folder), folder), processes)
+
+
+def configuration(dataset: str, raw: Path, params: Path | None, options: Mapping[str, Any]) -> Config:
+    """One site of the name of its data set; heads as `prepare_folder` says."""
+    reader = find("mtmed.datasets", dataset, "data set")
+    site = {"dataset": dataset, "raw": str(raw), "options": dict(options)}
+    if params is None and not Path("params.yaml").is_file():
+        return parse({"sites": {dataset: site}, "heads": getattr(reader, "HEADS", None) or heads_of(reader.CARD)})
+    given = load_params(params or "params.yaml").model_dump(mode="json", include={"image", "split", "heads"})
+    return parse({**given, "sites": {dataset: site}})
+
+
+def heads_of(card: Card) -> dict[str, dict[str, Any]]:
+    """A head for each thing that a data set draws, boxes or names."""
+    return {
+        term if kind == "values" else f"{term}_{KINDS[kind]}": {
+            "kind": KINDS[kind], "classes": [term], "modalities": [card.modality]
+        }
+        for kind, terms in card.terms.items()
+        for term in terms
+    }  # fmt: skip
