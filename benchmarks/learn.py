@@ -35,7 +35,7 @@ from tasks.train_site import local_round
 
 TRAIN, TEST = {"patients": 90, "seed": 100}, {"patients": 150, "seed": 900, "broken": 0}
 FOLD = 1  # of TRAIN; the other folds train
-SHOWN = ("dice", "map", "map50", "auroc")
+SHOWN = ("dice", "map", "map50", "auroc", "mae")
 
 Sites = dict[str, list[Study]]
 

@@ -11,6 +11,7 @@ class UserError(Exception):
 def unknown(noun: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is none of `known`; it suggests the nearest one."""
     known = sorted(known)
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    begun = [k for k in known if len(name) > 2 and k.startswith(name)]
+    nearest = get_close_matches(name, known, n=1, cutoff=0.5) or begun
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
     return UserError(f"unknown {noun} {name!r}: expected one of {', '.join(known)}{hint}")

@@ -1,5 +1,6 @@
 """Modules found by their name: a data set, a head kind or a strategy is one file in its package."""
 
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -7,10 +8,11 @@ from types import ModuleType
 from mtmed.errors import unknown
 
 
-def names(package: str) -> list[str]:
+@cache  # asked several times for every image
+def names(package: str) -> tuple[str, ...]:
     """The names that `find` accepts for a package: its public modules."""
     path = import_module(package).__path__
-    return sorted(m.name for m in iter_modules(path) if not m.name.startswith("_"))
+    return tuple(sorted(m.name for m in iter_modules(path) if not m.name.startswith("_")))
 
 
 def expect(package: str, name: str, noun: str) -> None:

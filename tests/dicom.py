@@ -23,7 +23,7 @@ def film(stored: np.ndarray = RAMP, **tags: object) -> Dataset:
     file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
     bits = 8 if stored.dtype == np.uint8 else 12
     file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = (bits + 7) // 8 * 8, bits, bits - 1, 0
-    file.PixelData = stored.tobytes()
+    file.add_new("PixelData", "OB" if bits == 8 else "OW", stored.tobytes())
     for name, value in tags.items():
         setattr(file, name, value)
     return file

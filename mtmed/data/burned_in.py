@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from mtmed.types import Array
 
-SIDE = 700  # pixels of the longer side that is looked at: letters of 1.2 % of it are still 6 high
+SIDE = 700  # pixels, about, of the longer side that is looked at: capitals of 1.2 % of it are still 7 high
 CELL = 8  # pixels
 EDGES = 9  # of the 64 steps from pixel to pixel in a cell; a straight edge has 8
 STEP = 0.08  # of brightness, the least that makes an edge; with noise, as much more as is needed
@@ -56,7 +56,7 @@ def flag(stated: str | None, image: Array) -> str:
 
 def lines(image: Array) -> Iterator[Line]:
     """Lines of text in an image [H,W] in 0..1, level or upright, bright or dark; each may be found twice."""
-    step = -(-max(image.shape) // SIDE)
+    step = max(1, round(max(image.shape) / SIDE))
     # every step-th pixel, not their mean: letters stay sharp, and are thicker than a step where they can be read
     small = np.ascontiguousarray(image[::step, ::step])
     for letters, box in _level(small):
@@ -71,6 +71,8 @@ def _scaled(box: tuple[int, int, int, int], step: int) -> tuple[int, int, int, i
 
 
 def _level(image: Array) -> Iterator[tuple[int, tuple[int, int, int, int]]]:
+    if min(image.shape) <= CELL:
+        return
     steps = np.abs(np.diff(image, axis=1))
     edge = max(STEP, 4 * float(np.median(steps[::4, ::4])))
     for rows, columns in _busy(steps > edge):

@@ -42,12 +42,19 @@ def deidentify(dataset: Dataset) -> None:
         kept = _kept(dataset, KEPT)
         _apply_profile(kept)
         meta = _kept(getattr(dataset, "file_meta", None) or Dataset(), KEPT_META)
-    dataset.clear()
-    dataset.update(kept)
+    _renew(dataset, kept)
     dataset.file_meta = FileMetaDataset(meta)
-    dataset._private_blocks = {}
+
+
+def _renew(dataset: Dataset, kept: Dataset) -> None:
+    """Replace a dataset by what is kept of it, with all that pydicom remembers of it: creators, a path, a preamble."""
+    encoding = dataset.original_encoding
+    vars(dataset).clear()
+    Dataset.__init__(dataset)
+    dataset.update(kept)
+    dataset.set_original_encoding(*encoding)
     if isinstance(dataset, FileDataset):
-        dataset.preamble, dataset.filename = None, None
+        vars(dataset).update(dict.fromkeys(("preamble", "filename", "buffer", "fileobj_type", "timestamp")))
 
 
 def _kept(dataset: Dataset, rules: Rules) -> Dataset:

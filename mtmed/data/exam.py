@@ -43,7 +43,7 @@ class Exam:
     boxes: Sequence[tuple[str, Box]] = ()
     all_boxes: frozenset[str] = frozenset()
     values: Mapping[str, float] = field(default_factory=dict)
-    spacing_mm: tuple[float, float] | None = None
+    extent_mm: tuple[float, float] | None = None
     view: str = ""
     laterality: str = ""
     split: str = ""
@@ -66,7 +66,7 @@ def raw_study(exam: Exam, heads: Mapping[str, HeadSpec], terms: Mapping[str, Ter
         modality=exam.modality,
         image=exam.image,
         **by_head({head: labels for head, labels in found.items() if labels is not None}),
-        spacing_mm=exam.spacing_mm,
+        extent_mm=exam.extent_mm,
         view=exam.view,
         laterality=exam.laterality,
         split=exam.split if official else "",

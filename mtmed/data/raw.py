@@ -36,7 +36,8 @@ class RawStudy:
         study: the data set's own name of it, unique within the site.
         patient: the data set's own name of the patient, who is never split.
         masks, boxes, values, labelled: by head, as in `Labels`; a head that is absent is not labelled.
-        spacing_mm: millimetres per pixel (row, column) where the data set says, for files that do not.
+        extent_mm: (height, width) of the whole image where the data set says, for files that state no spacing: true of
+            a copy at another size too.
         view, laterality: as the data set says ("CC", "L"); empty: the DICOM header may say.
         split: train, validation or test where the data set's own split is wanted, else empty.
         attributes: what else the data set says of it (age, device, ...), by which sites may be made.
@@ -51,7 +52,7 @@ class RawStudy:
     boxes: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
     values: Mapping[str, Array] = field(default_factory=dict)
     labelled: Mapping[str, Array] = field(default_factory=dict)
-    spacing_mm: tuple[float, float] | None = None
+    extent_mm: tuple[float, float] | None = None
     view: str = ""
     laterality: str = ""
     split: str = ""

@@ -105,10 +105,14 @@ def _study(raw: RawStudy, picture: pixels.Picture, box: Letterbox, recipe: Recip
         boxes=_boxes(raw.boxes, box),
         values=raw.values,
         labelled=raw.labelled,
-        spacing_mm=box.spacing(picture.spacing_mm or raw.spacing_mm),
+        spacing_mm=box.spacing(picture.spacing_mm or _spacing(raw.extent_mm, box)),
         view=view if is_view(view := raw.view.upper()) else picture.view,
         laterality=side if (side := raw.laterality.upper()[:1]) in ("L", "R") else picture.laterality,
     )
+
+
+def _spacing(extent_mm: tuple[float, float] | None, box: Letterbox) -> tuple[float, float] | None:
+    return None if extent_mm is None else (extent_mm[0] / box.height, extent_mm[1] / box.width)
 
 
 def _mask(mask: Array, image: Array, box: Letterbox) -> Array:

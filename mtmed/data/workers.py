@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TypeVar
 
-from pebble import MapFuture, ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,14 +36,21 @@ def workers(
     # spawned, not forked: the caller may have threads (Prefect's), whose locks a fork would copy
     with ProcessPool(max_workers=count, context=get_context("spawn")) as pool:
         try:
-            yield lambda items: _asked(pool.map(call, items, timeout=limit_s), limit_s, failed)
+            yield lambda items: _asked(pool, call, items, limit_s, failed)
         except BaseException:
             pool.stop()
             raise
 
 
-def _asked(asked: MapFuture, limit_s: float, failed: Callable[[str], Result]) -> Callable[[], Iterator[Result]]:
-    return lambda: _results(asked.result(), limit_s, failed)
+def _asked(
+    pool: ProcessPool,
+    call: Callable[[Item], Result],
+    items: Iterable[Item],
+    limit_s: float,
+    failed: Callable[[str], Result],
+) -> Callable[[], Iterator[Result]]:
+    started = pool.map(call, items, timeout=limit_s)
+    return lambda: _results(iter(started.result()), limit_s, failed)
 
 
 def _results(answers: Iterator[Result], limit_s: float, failed: Callable[[str], Result]) -> Iterator[Result]:

@@ -138,6 +138,7 @@ def _exam(row: Row, source: _Source) -> Exam:
         # sure as the report and its mining; and without the table of boxes that would be all a head could learn
         all_boxes=ALL_BOXES if source.boxes is not None and not found else frozenset(),
         values=_values(found),
+        extent_mm=_extent(row),
         view=row.get("View Position", ""),
         split=source.split.get(image, ""),
         attributes={
@@ -203,6 +204,17 @@ def _term(row: Row) -> str:
     if term not in BOXED:
         raise BadStudy("box not understood: expected one of the 8 findings that have boxes")
     return term
+
+
+def _extent(row: Row) -> tuple[float, float] | None:
+    """Millimetres (height, width) of the film; the brackets of these columns' names are split by their commas."""
+    pixels = (row.get("Height]", ""), row.get("OriginalImage[Width", ""))
+    spacing = (row.get("y]", ""), row.get("OriginalImagePixelSpacing[x", ""))
+    try:
+        height, width = (float(n) * float(mm) for n, mm in zip(pixels, spacing, strict=True))
+    except ValueError:  # not stated
+        return None
+    return (height, width) if min(height, width) > 0 else None
 
 
 def _names(term: str) -> tuple[str, ...]:

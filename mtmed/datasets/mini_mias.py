@@ -113,7 +113,7 @@ def _exam(film: str, image: Path, rows: list[list[str]]) -> Exam:
         patient=f"mias_{(number + 1) // 2:03d}",
         modality="mammography",
         image=image,
-        spacing_mm=(MM, MM),
+        extent_mm=(SIDE * MM, SIDE * MM),
         view="MLO",
         laterality="R" if number % 2 else "L",
         attributes=_attributes(rows),

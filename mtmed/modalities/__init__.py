@@ -40,4 +40,4 @@ def accepts(modality: str, code: str | None) -> bool:
 def nameable(code: str | None) -> str:
     """A DICOM modality for an error: only if it is one, for a header may hold a person's name anywhere."""
     known = [c for name in names(__name__) for c in find(__name__, name, "modality").DICOM]
-    return code if code in (*known, *UNSPECIFIC, *OTHERS) else "something else"
+    return code if code and code in (*known, *UNSPECIFIC, *OTHERS) else "something else"

@@ -12,7 +12,7 @@ from mtmed.phantoms._shapes import Point, Rng, fractal, grid, line, sample, soft
 from mtmed.types import Array
 
 # of each BI-RADS density: how much of the cone is fat, how far the cone reaches, how bright gland is
-GLAND = {"a": (0.62, 0.85, 0.24), "b": (0.3, 0.95, 0.3), "c": (-0.06, 1.05, 0.31), "d": (-0.5, 1.2, 0.33)}
+GLAND = {"a": (0.62, 0.85, 0.24), "b": (0.3, 0.95, 0.3), "c": (-0.06, 1.05, 0.31), "d": (-0.4, 1.15, 0.31)}
 FAT = 0.33
 
 
@@ -91,10 +91,10 @@ def _muscle_behind(rng: Rng, size: int) -> Array:
 def _muscle_above(rng: Rng, size: int) -> Array:
     """MLO shows the pectoral muscle as a triangle from above, thinner below; [S,S]."""
     x, y = grid(size)
-    wide, tall, belly = rng.uniform(0.26, 0.42), rng.uniform(0.55, 0.85), rng.uniform(-0.02, 0.06)
+    wide, tall, belly = rng.uniform(0.22, 0.36), rng.uniform(0.45, 0.72), rng.uniform(-0.02, 0.05)
     along = np.clip(y / tall, 0, 1)
     edge = wide * (1 - along) + belly * np.sin(np.pi * along) - x + 0.004 * fractal(rng, size, 3.2)
-    bright = rng.uniform(0.26, 0.38) * (1 - 0.45 * along) + 0.015 * fractal(rng, size, 2.8, 0.5)
+    bright = rng.uniform(0.5, 0.68) * (1 - 0.2 * along) + 0.015 * fractal(rng, size, 2.8, 0.5)
     return soft(edge, 0.008) * bright * (y < tall)
 
 

@@ -13,16 +13,24 @@ from mtmed.phantoms import _shapes as shapes
 from mtmed.phantoms._shapes import Point, Rng, dots, fractal, grid, inset, line, radius, soft
 from mtmed.types import Array
 
+FINE = 0.75  # pixels: what is finer is lost when an image is reduced for the network
 CIRCLED = 0.013  # a reader's line runs so far from the outermost calcifications
 
 
 @dataclass(frozen=True)
 class Growth:
-    """What a lesion does to a picture: how much it evens out [S,S] 0..1, what it adds [S,S], where it is [S,S] bool."""
+    """What a lesion does to a picture.
+
+    Attributes:
+        solid: how much it evens out what was there, [S,S] 0..1.
+        light: what it adds, [S,S].
+        mask: where it is, [S,S] bool; `calcified`: where its calcifications are.
+    """
 
     solid: Array
     light: Array
     mask: Array
+    calcified: Array
 
 
 def circumscribed(rng: Rng, size: int, at: Point, across: float) -> Growth:
@@ -32,8 +40,8 @@ def circumscribed(rng: Rng, size: int, at: Point, across: float) -> Growth:
     axes = (across / 2, across / 2 * rng.uniform(0.65, 0.95))
     q = radius(x, y, at, axes, rng.uniform(0, np.pi)) / lobes
     solid = soft(1 - q, rng.uniform(0.04, 0.1))
-    dome = 0.55 + 0.45 * np.sqrt(np.clip(1 - q**2, 0, 1))
-    return Growth(solid, rng.uniform(0.28, 0.42) * solid * dome - 0.025 * line(q - 1.1, 0.06), q < 1)
+    dome = 0.75 + 0.25 * np.sqrt(np.clip(1 - q**2, 0, 1))
+    return Growth(solid, rng.uniform(0.24, 0.34) * solid * dome - 0.025 * line(q - 1.1, 0.06), q < 1, q < 0)
 
 
 def spiculated(rng: Rng, size: int, at: Point, across: float) -> Growth:
@@ -45,7 +53,7 @@ def spiculated(rng: Rng, size: int, at: Point, across: float) -> Growth:
     solid = soft(1 - q + 0.14 * fractal(rng, size, 2.8), 0.22)
     star = star_of(rng, size, at, 0.6 * r, 1.9 * r)
     dome = 0.5 + 0.5 * np.sqrt(np.clip(1 - q**2, 0, 1))
-    return Growth(solid, rng.uniform(0.4, 0.58) * (solid * dome + 0.35 * star * (1 - solid)), q < 1)
+    return Growth(solid, rng.uniform(0.42, 0.58) * (solid * dome + 0.6 * star * (1 - solid)), q < 1, q < 0)
 
 
 def star_of(rng: Rng, size: int, at: Point, inner: float, outer: float) -> Array:
@@ -55,19 +63,20 @@ def star_of(rng: Rng, size: int, at: Point, inner: float, outer: float) -> Array
         bent, far = angle + rng.normal(0, 0.35), inner + (outer - inner) * rng.gamma(3, 1 / 3)
         start, bend = (centre + r * np.array([np.cos(angle), np.sin(angle)]) for r in (inner, 0.6 * far))
         lines.append(shapes.curve(start, bend, centre + far * np.array([np.cos(bent), np.sin(bent)])))
-    return shapes.strokes(size, lines, 0.0025, (1.0, 0.05))
+    return shapes.strokes(size, lines, 0.003, (1.0, 0.05))
 
 
 def cluster(rng: Rng, size: int, at: Point, across: float, towards: Point) -> Growth:
     """Fine calcifications of unlike shapes, `across` wide; of four in ten along a duct, `towards` the nipple."""
-    count = int(rng.integers(14, 36))
+    count = int(rng.integers(22, 46))
     spread = rng.normal(0, across / 4.5, (count, 2))
     if rng.random() < 0.4:
         way = np.array(towards) - at
         way /= np.linalg.norm(way) + 1e-9
         spread = np.outer(rng.normal(0, across / 3, count), way) + rng.normal(0, across / 14, (count, 2))
     points = np.array(at) + spread
-    return _calcified(size, dots(size, points, 0.0012, rng.uniform(0.15, 0.5, count)), points)
+    light = dots(size, points, max(0.0016, FINE / size), rng.uniform(0.3, 0.8, count))
+    return _calcified(size, np.clip(light, 0, 0.8), points)
 
 
 def coarse(rng: Rng, size: int, at: Point, across: float) -> Growth:
@@ -83,7 +92,7 @@ def rim(rng: Rng, size: int, at: Point, across: float) -> Growth:
     x, y = grid(size)
     q = radius(x, y, at, (across / 2, across / 2 * rng.uniform(0.8, 1)), rng.uniform(0, np.pi))
     shell = line(q - 0.9, max(0.1, 2 * shapes.FINEST / (size * across)))
-    return Growth(np.zeros_like(shell), 0.4 * shell - 0.05 * soft(0.85 - q, 0.1), q < 1.1)
+    return Growth(np.zeros_like(shell), 0.4 * shell - 0.05 * soft(0.85 - q, 0.1), q < 1.1, q < 1.1)
 
 
 def vascular(rng: Rng, size: int, at: Point, across: float) -> Growth:
@@ -102,7 +111,8 @@ def _calcified(size: int, light: Array, points: Array) -> Growth:
     at = np.clip((points * size).astype(int), 0, size - 1)
     empty[at[:, 1], at[:, 0]] = False
     near = inset(empty) < 0.04  # wide enough to close the gaps; what is too wide is taken off again
-    return Growth(np.zeros_like(light), light, inset(near) > 0.04 - CIRCLED)
+    region = inset(near) > 0.04 - CIRCLED
+    return Growth(np.zeros_like(light), light, region, region)
 
 
 def asymmetry(rng: Rng, size: int, at: Point, across: float) -> Array:
@@ -110,7 +120,7 @@ def asymmetry(rng: Rng, size: int, at: Point, across: float) -> Array:
     x, y = grid(size)
     q = radius(x, y, at, (0.8 * across, 0.4 * across), rng.uniform(0, np.pi))
     ragged = soft(0.7 - q + 0.45 * fractal(rng, size, 2.8), 0.4) * np.exp(-(q**2) / 2)
-    return rng.uniform(0.12, 0.26) * ragged
+    return rng.uniform(0.1, 0.2) * ragged
 
 
 def node(rng: Rng, size: int, at: Point, across: float) -> Array:
@@ -120,4 +130,4 @@ def node(rng: Rng, size: int, at: Point, across: float) -> Array:
     q = radius(x, y, at, (across / 2, flat * across / 2), turn)
     notch = (at[0] - 0.2 * across * float(np.sin(turn)), at[1] + 0.2 * across * float(np.cos(turn)))
     hilum = radius(x, y, notch, (0.28 * across, 0.6 * flat * 0.28 * across), turn)
-    return rng.uniform(0.14, 0.24) * (soft(1 - q, 0.12) - 0.75 * soft(1 - hilum, 0.3))
+    return rng.uniform(0.1, 0.18) * (soft(1 - q, 0.12) - 0.75 * soft(1 - hilum, 0.3))

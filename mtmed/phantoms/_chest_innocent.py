@@ -86,7 +86,7 @@ def _plate(rng: Rng, size: int, at: Frame, chest: Thorax) -> Array:
 COVERS: dict[Cover, tuple[float, float]] = {
     _breasts: (0.5, 0.5),
     _nipples: (0.25, 0.25),
-    _leads: (0.12, 0.75),
+    _leads: (0.12, 0.6),
     _lines: (0.03, 0.45),
     _pacemaker: (0.06, 0.06),
     _granuloma: (0.15, 0.15),

@@ -62,6 +62,12 @@ class Drawing:
     lesions: Sequence[Lesion] = ()
     masks: Mapping[str, Array] = field(default_factory=dict)
 
+    def mirrored(self) -> "Drawing":
+        """The other side."""
+        lesions = [Lesion(x.label, x.mask[:, ::-1], x.measured) for x in self.lesions]
+        masks = {name: mask[:, ::-1] for name, mask in self.masks.items()}
+        return Drawing(self.image[:, ::-1], self.side_mm, lesions, masks)
+
 
 @dataclass(frozen=True)
 class Modality:

@@ -34,7 +34,7 @@ def lobar(rng: Rng, size: int, at: Frame, chest: Thorax) -> Found:
     fissure = at.apex + FISSURE * at.tall + rng.uniform(-0.1, 0.1) * (x - middle[0])
     if below:
         filled = filled * soft((y - fissure) * below, 0.004)
-    thick = rng.uniform(0.32, 0.55) * (1 + 0.1 * fractal(rng, size, 2.6)) - _bronchi(rng, size, at, side, middle)
+    thick = rng.uniform(0.4, 0.62) * (1 + 0.1 * fractal(rng, size, 2.6)) - _bronchi(rng, size, at, side, middle)
     lung = chest.lungs[0 if side == RIGHT else 1]
     return [(filled * lung * np.clip(thick, 0.05, None), (filled > 0.4) & lung)]
 
@@ -52,9 +52,9 @@ def patchy(rng: Rng, size: int, at: Frame, chest: Thorax) -> Found:
     found = []
     for lung in _lungs(rng, chest, both=0.4):
         zone = place(rng, lung * (y > at.apex + 0.3 * at.tall))
-        patches = np.max([_patch(rng, size, zone) for _ in range(rng.integers(3, 8))], axis=0)
+        patches = np.max([_patch(rng, size, zone) for _ in range(rng.integers(4, 9))], axis=0)
         filled = np.clip(patches * (1 + 0.25 * fractal(rng, size, 2.4)), 0, 1.2) * lung
-        found.append((rng.uniform(0.3, 0.5) * filled, (patches > 0.42) & lung))
+        found.append((rng.uniform(0.38, 0.58) * filled, (patches > 0.42) & lung))
     return found
 
 
@@ -74,7 +74,7 @@ def ground_glass(rng: Rng, size: int, at: Frame, chest: Thorax) -> Found:
         middle = place(rng, lung * (y > at.apex + 0.4 * at.tall) * (chest.cage < 0.09))
         q = radius(x, y, middle, (rng.uniform(0.07, 0.11), rng.uniform(0.11, 0.18)), rng.uniform(-0.4, 0.4))
         filled = soft(1 - q + 0.25 * fractal(rng, size, 3.6), 0.4) * lung
-        veil = rng.uniform(0.2, 0.32) * (1 + 0.25 * fractal(rng, size, 1.8))
+        veil = rng.uniform(0.24, 0.36) * (1 + 0.25 * fractal(rng, size, 1.8))
         found.append((filled * np.clip(veil, 0, None), filled > 0.4))
     return found
 

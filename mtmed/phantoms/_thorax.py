@@ -176,7 +176,7 @@ def _vessels(rng: Rng, size: int, at: Frame) -> Array:
             start = (hilum[0] + rng.normal(0, 0.006), hilum[1] + rng.uniform(-0.03, 0.05))
             twigs.append((start, outwards + side * turn, rng.uniform(0.08, 0.15) * at.tall, 0.0115))
     arteries, others = shapes.tree(rng, trunks, 5, 0.45), shapes.tree(rng, twigs, 4, 0.5)
-    return 6.5 * (shapes.vessels(size, arteries) + shapes.vessels(size, others))
+    return 6 * (shapes.vessels(size, arteries) + shapes.vessels(size, others))
 
 
 def _airways(rng: Rng, size: int, at: Frame) -> Array:

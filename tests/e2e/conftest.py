@@ -29,7 +29,7 @@ KEPT = (
     ".gitignore",
     "prefect.yaml",
 )
-SITES = ("alder", "birch", "cedar", "dogwood")
+SITES = ("alder", "birch", "cedar", "dogwood", "elm")
 TINY = {
     "image": {"size": 64},
     "model": {"encoder": "pvt_v2_b0", "channels": 16},

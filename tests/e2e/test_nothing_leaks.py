@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import run
+from tests.e2e.conftest import ROOT, run
 from tests.planted import MARKS, NAME, write_site
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("leaks")]
@@ -45,25 +45,32 @@ def holders(folder: Path, excepted: tuple[str, ...] = ()) -> set[str]:
     return found
 
 
-def test_nothing_that_is_written_or_said_names_anybody(site, environment):
-    said = ""
+@pytest.fixture(scope="module")
+def said(site, environment):
+    """All that the chain says, after it wrote what it writes."""
+    output = ""
     for command in (("flows.prepare", "site", "elm"), ("flows.federate",), ("flows.evaluate",), ("flows.report",)):
-        done = run(site, {**environment, "PYTHONPATH": str(Path.cwd())}, *command)
+        done = run(site, {**environment, "PYTHONPATH": str(ROOT)}, *command)
         assert done.returncode == 0
-        said += done.stdout + done.stderr
+        output += done.stdout + done.stderr
+    return output
+
+
+def test_nothing_that_is_written_or_said_names_anybody(site, said, environment):
     assert not [mark for mark in MARKS if mark.lower() in said.lower()]
     assert holders(site, ("data/raw/", "private/")) == set()
     assert holders(Path(environment["PREFECT_HOME"])) == set()
-    for written in (
+    for name in (
         "data/prepared/elm/report.html",
         "mlflow.db",
         "models/federation/global.safetensors",
         "reports/index.html",
     ):
-        assert (site / written).is_file()
+        assert (site / name).is_file()
     assert list((site / ".mtmed/exchange").rglob("*elm*"))
 
 
+@pytest.mark.usefixtures("said")
 def test_the_marks_are_there_to_be_found(site):
     """Otherwise the test above could not fail."""
     assert len(holders(site / "data/raw")) > 20

@@ -150,7 +150,7 @@ def test_an_image_that_cannot_be_used_does_not_stop_the_others(model, film, tmp_
     result = mtmed("predict", model, *odd, film, "--out", tmp_path / "out", "--modality", "chest_xray")
     assert result.exit_code == 2
     lines = result.stderr.splitlines()
-    reasons = ["image too small", "unreadable", "not DICOM", "no such file", "is a folder"]
+    reasons = ["image too small", "unreadable", "empty file", "no such file", "is a folder"]
     assert len(lines) == len(reasons)
     for line, image, reason in zip(lines, odd, reasons, strict=True):
         assert line.startswith(f"error: {image}: {reason}")
@@ -335,7 +335,7 @@ def test_manifests_that_are_wrong(model, film, tmp_path):
     (tmp_path / "manifest.csv").write_text("image,patient_id,label,view\na.png,p,normal,PA\n")
     result = evaluate(tmp_path)
     assert result.exit_code == 2
-    assert "quarantined: a.png: no file a.png" in result.stderr
+    assert "quarantined: a.png: no such file" in result.stderr
     assert "no labelled row can be used" in result.stderr
 
 

@@ -1,6 +1,7 @@
 """`mtmed unpack` and `mtmed partition`, as a user calls them and as docs/data.md shows them."""
 
 import csv
+import json
 import re
 import shlex
 import zipfile
@@ -190,3 +191,42 @@ def test_every_rule_and_every_reader_is_documented():
     first = re.findall(r"^\| `([^`]+)` \|", DOCS, re.MULTILINE)
     assert {cell.split(":")[0] for cell in first if cell.split(":")[0] in RULES} == set(RULES)
     assert set(first) >= set(names("mtmed.datasets")) - {"manifest"}
+
+
+def test_prepare_needs_nothing_but_the_data_set(rsna, here):
+    """No params.yaml: a head for each thing that RSNA says, and what leads back lies beside the samples."""
+    words = ("prepare", "--dataset", "rsna_pneumonia", "--raw", "data/raw/rsna", "--out", "out/rsna", "--processes", 0)
+    result = mtmed(*words)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.endswith("report: out/rsna/report.html\n")
+    summary = json.loads(Path("out/rsna/summary.json").read_text())
+    assert summary["heads"].keys() == {"opacity_detection", "lesion_detection", "pneumonia", "opacity", "normal"}
+    assert summary["studies"] == 6
+    assert {p.name for p in Path("out").iterdir()} == {"rsna", "rsna-private"}
+    assert {p.name for p in Path("out/rsna-private").iterdir()} == {"key", "names.csv"}
+    before = Path("out/rsna/index.json").stat().st_mtime_ns
+    assert mtmed(*words).exit_code == 0  # again, with the same key
+    assert Path("out/rsna/index.json").stat().st_mtime_ns > before
+
+
+def test_prepare_takes_heads_of_params_and_options_of_the_reader(rsna):
+    heads = {"sick": {"kind": "classification", "classes": ["sick"], "modalities": ["chest_xray"]}}
+    Path("p.yaml").write_text(yaml.safe_dump({"sites": {"x": {"dataset": "manifest", "raw": "x"}}, "heads": heads}))
+    words = ("prepare", "--dataset", "rsna_pneumonia", "--raw", "data/raw/rsna", "--params", "p.yaml", "--processes", 0)
+    assert mtmed(*words, "--out", "a", "--option", "heads={sick: {sick: [pneumonia]}}").exit_code == 0
+    assert json.loads(Path("a/summary.json").read_text())["heads"] == {"sick": {"sick": {"labelled": 6, "positive": 2}}}
+    refused(mtmed(*words, "--out", "b"), "no study is labelled for any head")
+    refused(mtmed(*words, "--out", "b", "--option", "heads"), "--option heads: expected KEY=VALUE")
+    refused(mtmed(*words, "--out", "b", "--option", "haeds={}"), "did you mean 'sites.rsna_pneumonia.options.heads'")
+    assert not Path("b").exists()
+
+
+def test_prepare_says_what_is_wrong(rsna):
+    words = ("--raw", "data/raw/rsna", "--out", "out", "--processes", 0)
+    refused(mtmed("prepare", "--dataset", "rnsa_pneumonia", *words), "did you mean 'rsna_pneumonia'")
+    refused(mtmed("prepare", "--dataset", "cbis_ddsm", *words), "CBIS-DDSM: data/raw/rsna lacks .*; found pneumonia-challenge")
+    refused(mtmed("prepare", "--dataset", "rsna_pneumonia", "--raw", "no", "--out", "out"), "expected a folder at no")
+    Path("out").mkdir()
+    Path("out/thesis.tex").write_text("")
+    refused(mtmed("prepare", "--dataset", "rsna_pneumonia", *words), "--out out holds something else")
+    assert [p.name for p in Path("out").iterdir()] == ["thesis.tex"]

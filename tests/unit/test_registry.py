@@ -15,7 +15,7 @@ from mtmed.registry import find, names
 )
 def test_public_modules_are_found(package, known):
     assert set(known) <= set(names(package))
-    assert names(package) == sorted(names(package))
+    assert list(names(package)) == sorted(names(package))
     for name in names(package):
         assert find(package, name, "thing").__name__ == f"{package}.{name}"
 

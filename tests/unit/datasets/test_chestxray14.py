@@ -249,3 +249,11 @@ def test_real_films(real):
         boxes = study.boxes["opacity_detection"][0]
         assert (boxes[:, 2:] <= [width, height]).all()
         assert (boxes[:, 2:] - boxes[:, :2] > 100).all()
+
+
+def test_a_film_is_as_wide_as_its_original_was(read, folder):
+    """Stored at 1024 x 1024 whatever it was: millimetres per pixel differ along its sides."""
+    rows = {line.split(",")[0]: line.split(",") for line in shape.ROWS}
+    for study in read("chestxray14", folder):
+        *_, width, height, x, y = rows[study.study][:11]
+        assert study.extent_mm == pytest.approx((float(height) * float(y), float(width) * float(x)))

@@ -191,3 +191,7 @@ def test_original_films_carry_discs_where_the_converted_masks_have_them(real):
         disc = Image.fromarray(exam.masks["lesion"](shape)).resize(converted.shape[::-1], Image.Resampling.NEAREST)
         overlap = np.logical_and(disc, converted).sum() / np.logical_or(disc, converted).sum()
         assert overlap > 0.9
+
+
+def test_a_film_is_as_wide_as_the_table_says_at_any_size(read, folder):
+    assert {study.extent_mm for study in read("mini_mias", folder)} == {(204.8, 204.8)}

@@ -74,7 +74,7 @@ def test_calcifications_are_a_finding_of_their_own(hospital):
     found = Counter()
     for row in rows(folder):
         calcified = (np.asarray(Image.open(folder / row["calcification_mask"])) > 0).any()
-        assert calcified == ("calcification" in row["lesion_boxes"])
+        assert calcified or "calcification" not in row["lesion_boxes"]  # a mass with some is boxed as a mass
         found[row["label"], calcified] += 1
     assert {label for label, calcified in found if calcified} == {"benign", "malignant"}
     assert found["malignant", False] > 0

@@ -11,7 +11,7 @@ from mtmed import checkpoint
 from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
-
+from mtmed.registry import names
 from tasks import federation
 from tasks.exchange import Exchange
 from tasks.jobs import Job, accept, model_key, update_key
@@ -42,7 +42,9 @@ def world(tmp_path):
         write_site(tmp_path / name, name, labelled)
 
     def make(strategy="bayes", **changes):
-        heads = {h.name: {"kind": h.kind, "classes": h.classes, "modalities": names("mtmed.modalities")} for h in tiny.HEADS}
+        heads = {
+            h.name: {"kind": h.kind, "classes": h.classes, "modalities": names("mtmed.modalities")} for h in tiny.HEADS
+        }
         raw = {
             "sites": {name: {"dataset": "manifest", "raw": "x"} for name in LABELS},
             "heads": heads,
