@@ -27,6 +27,7 @@ class PhantomSpec(Spec):
     """A synthetic hospital: its patients, its scanner and the labels its readers left.
 
     Attributes:
+        contrast: of lesions; at 0.6 they are as easily missed as in practice.
         device: the one scanner that it has; without it, those of the modality's phantom.
         lungs: whether readers draw the lungs.
         diameters: whether readers measure lesions.
@@ -42,6 +43,7 @@ class PhantomSpec(Spec):
     window: bool = True
     noise: float = Field(default=0.02, ge=0, le=0.5)
     blur: float = Field(default=0.6, ge=0, le=4)
+    contrast: float = Field(default=1, gt=0, le=1.5)
     device: str | None = None
     masks: bool = True
     lungs: bool = False

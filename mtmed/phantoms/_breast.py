@@ -12,7 +12,7 @@ from mtmed.phantoms._shapes import Point, Rng, fractal, grid, line, sample, soft
 from mtmed.types import Array
 
 # of each BI-RADS density: how much of the cone is fat, how far the cone reaches, how bright gland is
-GLAND = {"a": (0.62, 0.85, 0.24), "b": (0.3, 0.95, 0.3), "c": (-0.06, 1.05, 0.31), "d": (-0.4, 1.15, 0.31)}
+GLAND = {"a": (0.62, 0.85, 0.22), "b": (0.3, 0.95, 0.27), "c": (-0.06, 1.05, 0.29), "d": (-0.4, 1.15, 0.3)}
 FAT = 0.33
 
 
@@ -82,19 +82,19 @@ def _nipple(rng: Rng, at: Point) -> Array:
 
 
 def _muscle_behind(rng: Rng, size: int) -> Array:
-    """CC shows the pectoral muscle of one in three, as a crescent at the wall; [S,S]."""
+    """CC shows the pectoral muscle of most, as a crescent at the wall; [S,S]."""
     x, y = grid(size)
     bulge = 1 - np.square((y - rng.uniform(0.45, 0.55)) / rng.uniform(0.2, 0.35))
-    return 0.35 * (rng.random() < 0.35) * soft(rng.uniform(0.03, 0.08) * bulge - x, 0.012)
+    return rng.uniform(0.5, 0.7) * (rng.random() < 0.7) * soft(rng.uniform(0.05, 0.12) * bulge - x, 0.012)
 
 
 def _muscle_above(rng: Rng, size: int) -> Array:
     """MLO shows the pectoral muscle as a triangle from above, thinner below; [S,S]."""
     x, y = grid(size)
-    wide, tall, belly = rng.uniform(0.22, 0.36), rng.uniform(0.45, 0.72), rng.uniform(-0.02, 0.05)
+    wide, tall, belly = rng.uniform(0.26, 0.4), rng.uniform(0.5, 0.8), rng.uniform(-0.02, 0.05)
     along = np.clip(y / tall, 0, 1)
     edge = wide * (1 - along) + belly * np.sin(np.pi * along) - x + 0.004 * fractal(rng, size, 3.2)
-    bright = rng.uniform(0.5, 0.68) * (1 - 0.2 * along) + 0.015 * fractal(rng, size, 2.8, 0.5)
+    bright = rng.uniform(0.5, 0.7) * (1 - 0.2 * along) + 0.015 * fractal(rng, size, 2.8, 0.5)
     return soft(edge, 0.008) * bright * (y < tall)
 
 
@@ -102,7 +102,7 @@ def tissue(rng: Rng, size: int, breast: Breast, density: str) -> tuple[Array, Ar
     """The healthy breast [S,S] before it is exposed, and how much of it is gland [S,S] 0..1."""
     u, v = _from_nipple(rng, size, breast.nipple)
     gland = _gland(rng, size, breast, density, u, v)
-    fat = FAT + 0.02 * fractal(rng, size, 3.4) + _strands(rng, size, u, v) * (0.06 + 0.08 * gland)
+    fat = FAT + 0.02 * fractal(rng, size, 3.4) + _strands(rng, size, u, v) * (0.05 + 0.06 * gland)
     soft_tissue = fat + GLAND[density][2] * gland + _ducts(rng, size, breast.nipple) + _vessels(rng, size)
     thick = soft_tissue * breast.thickness + breast.muscle * (0.4 + 0.6 * breast.thickness)
     return thick + 0.07 * line(breast.depth - 0.004, 0.004) * breast.inside, gland

@@ -51,19 +51,19 @@ def spiculated(rng: Rng, size: int, at: Point, across: float) -> Growth:
     r = across / 2.2
     q = radius(x, y, at, (r, r * rng.uniform(0.75, 1.0)), rng.uniform(0, np.pi)) / ragged
     solid = soft(1 - q + 0.14 * fractal(rng, size, 2.8), 0.22)
-    star = star_of(rng, size, at, 0.6 * r, 1.9 * r)
+    star = star_of(rng, size, at, 0.6 * r, 1.7 * r)
     dome = 0.5 + 0.5 * np.sqrt(np.clip(1 - q**2, 0, 1))
-    return Growth(solid, rng.uniform(0.42, 0.58) * (solid * dome + 0.6 * star * (1 - solid)), q < 1, q < 0)
+    return Growth(solid, rng.uniform(0.4, 0.54) * (solid * dome + 0.5 * star * (1 - solid)), q < 1, q < 0)
 
 
 def star_of(rng: Rng, size: int, at: Point, inner: float, outer: float) -> Array:
     """Thin bent lines that leave a centre, [S,S]: from `inner` to about `outer`."""
     centre, lines = np.array(at), []
     for angle in rng.uniform(0, 2 * np.pi, rng.integers(14, 26)):
-        bent, far = angle + rng.normal(0, 0.35), inner + (outer - inner) * rng.gamma(3, 1 / 3)
+        bent, far = angle + rng.normal(0, 0.22), inner + (outer - inner) * min(1.8, rng.gamma(3, 1 / 3))
         start, bend = (centre + r * np.array([np.cos(angle), np.sin(angle)]) for r in (inner, 0.6 * far))
         lines.append(shapes.curve(start, bend, centre + far * np.array([np.cos(bent), np.sin(bent)])))
-    return shapes.strokes(size, lines, 0.003, (1.0, 0.05))
+    return shapes.strokes(size, lines, 0.0026, (1.1, 0.0))
 
 
 def cluster(rng: Rng, size: int, at: Point, across: float, towards: Point) -> Growth:

@@ -24,7 +24,7 @@ def innocent(rng: Rng, size: int, at: Frame, chest: Thorax) -> Array:
 def _breasts(rng: Rng, size: int, at: Frame, chest: Thorax) -> Array:  # noqa: ARG001
     """Each hangs over the lower lung, its lower border sharp."""
     x, y = grid(size)
-    thick, low = rng.uniform(0.06, 0.16), rng.uniform(0.56, 0.73)
+    thick, low = rng.uniform(0.04, 0.12), rng.uniform(0.56, 0.73)
     axes = (rng.uniform(0.38, 0.5) * at.half, rng.uniform(0.2, 0.3) * at.tall)
     both = np.zeros((size, size), np.float32)
     for side in (RIGHT, LEFT):

@@ -18,6 +18,7 @@ class Exam:
         seeds: (the site's seed, patient, image); the image's generator has no others.
         finding: normal, or one of the modality's findings.
         laterality: L or R, empty where the modality has none.
+        contrast: of lesions, 1 where they are easily seen.
         attributes: {column: word} of what else is known of the patient.
     """
 
@@ -28,6 +29,7 @@ class Exam:
     view: str
     laterality: str
     device: str
+    contrast: float
     attributes: Mapping[str, str]
 
 

@@ -20,7 +20,7 @@ def bones(rng: Rng, size: int, at: Frame) -> Array:
 
 
 def _ribs(rng: Rng, size: int, at: Frame) -> Array:
-    height, steep, strength = rng.uniform(0.011, 0.014), rng.uniform(0.9, 1.15), rng.uniform(0.7, 1.2)
+    height, steep, strength = rng.uniform(0.011, 0.014), rng.uniform(0.9, 1.15), rng.uniform(0.55, 0.95)
     back, front, edges = [], [], []
     for side in (RIGHT, LEFT):
         for n in range(RIBS):

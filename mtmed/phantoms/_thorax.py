@@ -80,17 +80,17 @@ def frame(rng: Rng, supine: bool) -> Frame:
     """A patient before the detector; in bed nobody breathes in as deeply."""
     if supine:
         return Frame(
-            middle=rng.uniform(0.47, 0.53),
-            apex=rng.uniform(0.12, 0.17),
-            half=rng.uniform(0.33, 0.38),
-            tall=rng.uniform(0.57, 0.65),
+            middle=rng.uniform(0.45, 0.55),
+            apex=rng.uniform(0.1, 0.19),
+            half=rng.uniform(0.31, 0.39),
+            tall=rng.uniform(0.53, 0.66),
             supine=True,
         )
     return Frame(
-        middle=rng.uniform(0.49, 0.51),
-        apex=rng.uniform(0.06, 0.1),
-        half=rng.uniform(0.36, 0.42),
-        tall=rng.uniform(0.69, 0.77),
+        middle=rng.uniform(0.465, 0.535),
+        apex=rng.uniform(0.045, 0.12),
+        half=rng.uniform(0.34, 0.43),
+        tall=rng.uniform(0.64, 0.78),
         supine=False,
     )
 
@@ -128,7 +128,7 @@ def _body(rng: Rng, size: int, at: Frame, cage: Array) -> Array:
     body = fill(size, [np.concatenate([sides[0], sides[1][::-1]])])
     rounded = np.clip(inset(body > 0.5) / 0.04, 0, 1) ** 0.35
     outside = 0.7 - 0.2 * soft(at.apex - 0.03 - grid(size)[1], 0.05)  # the neck is thinner
-    wall = np.where(cage > 0, 0.38 + 0.2 * np.exp(-cage / 0.04), outside)
+    wall = np.where(cage > 0, 0.34 + 0.22 * np.exp(-cage / 0.035), outside)
     return rounded * (wall + 0.02 * fractal(rng, size, 3.2)) * body
 
 

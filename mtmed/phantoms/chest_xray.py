@@ -31,7 +31,7 @@ def _draw(rng: Rng, exam: Exam, size: int) -> Drawing:
     if exam.finding != "normal":
         pattern = list(PATTERNS)[rng.choice(len(PATTERNS), p=list(PATTERNS.values()))]
         for added, mask in pattern(rng, size, at, chest):
-            thickness += added
+            thickness += exam.contrast * added
             found.append(Lesion(exam.finding, mask, measured=False))
     thickness += innocent(rng, size, at, chest)
     shown = marker(_exposed(thickness, exam), "L", (0.95, 0.06), 0.045)

@@ -49,7 +49,7 @@ def _draw(rng: Rng, exam: Exam, size: int) -> Drawing:
     for label, growth in _growths(rng, size, breast, room, exam.finding):
         # it takes the place of the tissue that it grew in
         around = FAT + SUPERPOSED * (image[growth.mask].mean() - FAT)
-        image += growth.solid * EVEN * (around - image) + growth.light * inside
+        image += exam.contrast * (growth.solid * EVEN * (around - image) + growth.light * inside)
         found.append(Lesion(label, growth.mask & inside, measured=label != "calcification"))
         calcified |= growth.calcified & inside
     shown = _exposed(np.clip(image * breast.inside, 0, None), exam.device)
@@ -65,9 +65,9 @@ def _draw(rng: Rng, exam: Exam, size: int) -> Drawing:
 def _exposed(light: Array, device: str) -> Array:
     """What a detector makes of it: steep in the middle, flat at both ends; on film, scatter greys it."""
     if device == DIGITAL:
-        return 0.98 / (1 + (0.57 / np.maximum(light, 1e-3)) ** 2.2)
+        return 0.98 / (1 + (0.57 / np.maximum(light, 1e-3)) ** 2.5)
     veiled = 0.92 * light + 0.08 * smooth(light, 0.06)
-    return 0.02 + 0.96 / (1 + (0.57 / np.maximum(veiled, 1e-3)) ** 2.1)
+    return 0.02 + 0.96 / (1 + (0.57 / np.maximum(veiled, 1e-3)) ** 2.4)
 
 
 def _growths(rng: Rng, size: int, breast: Breast, room: Array, finding: str) -> list[tuple[str, Growth]]:

@@ -47,6 +47,10 @@ class Beams:
         """Put tissue of another echo `where` [S,S] 0..1 says."""
         self.echo += where * (echo - self.echo)
 
+    def fade(self, echo: Array, loss: Array, contrast: float) -> None:
+        """Leave only a part of what has changed since echo and loss were these."""
+        self.echo, self.loss = (then + contrast * (now - then) for then, now in ((echo, self.echo), (loss, self.loss)))
+
     def around(self, at: Point) -> Array:
         """The angle [S,S] around a point."""
         return np.arctan2(self.z - at[1], self.x - at[0])
@@ -71,7 +75,9 @@ def _draw(rng: Rng, exam: Exam, size: int) -> Drawing:
     mask = np.zeros((size, size), np.float32)
     if exam.finding != "normal":
         grow = _cancer if exam.finding == "malignant" else _cyst if rng.random() < 0.35 else _fibroadenoma
+        healthy = beams.echo.copy(), beams.loss.copy()
         mask = grow(rng, beams).astype(np.float32)
+        beams.fade(*healthy, exam.contrast)
     picture, found = (_laid_out(part, side, exam.device) for part in (_echoes(rng, beams, side), mask))
     lesions = [Lesion(exam.finding, found > 0.5)] if found.max() > 0.5 else []
     return Drawing(_with_scale(picture, side), side, lesions)

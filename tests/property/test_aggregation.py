@@ -98,7 +98,7 @@ def reach(u, name):
 
 
 def test_no_strategy_is_left_out():
-    assert sorted(STRATEGIES) == names("mtmed.aggregation")
+    assert sorted(STRATEGIES) == list(names("mtmed.aggregation"))
 
 
 @every

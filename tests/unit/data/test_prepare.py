@@ -89,7 +89,8 @@ def test_another_key_gives_other_pseudonyms_and_the_same_split(hospital, configu
 
 
 def test_targets_lie_where_the_lesion_is(hospital, configured, tmp_path):
-    run(configured, hospital(modality="mammography", prevalence=1.0), tmp_path)
+    raw = hospital(modality="mammography", prevalence=1.0, size=96)
+    run(configured, raw, tmp_path)
     for study in store.read(tmp_path):
         mask = study.masks["lesion_segmentation"][0]
         inside = np.zeros_like(mask)
@@ -97,7 +98,8 @@ def test_targets_lie_where_the_lesion_is(hospital, configured, tmp_path):
             inside[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))] = True
         assert mask.any()
         assert (mask <= inside).all()
-        assert study.spacing_mm == (3.75, 3.75)
+        stated = sample.pixels.read(raw / original(tmp_path)[study.study]).spacing_mm
+        assert study.spacing_mm == pytest.approx((stated[0] * 96 / 64, stated[1] * 96 / 64))
 
 
 def test_files_are_the_same_bytes_every_time_by_one_process_or_several(hospital, configured, tmp_path):

@@ -45,13 +45,13 @@ def test_what_is_not_there_is_unknown():
 def test_what_is_no_measurement_is_a_fault_of_its_row(cell):
     with pytest.raises(BadStudy, match="measurement not understood: expected a number in 0 to 1000000, got") as caught:
         read(RULE, longest=cell, depth="4")
-    assert "\n" not in str(caught.value)
+    assert cell not in str(caught.value).split(", got ")[1]  # what a cell says may name somebody
 
 
 def test_a_range_says_what_can_be_measured():
     score = {"columns": {"diameter_mm": "t_score"}, "range": [-8, 8]}
     assert read(score, t_score="-2.5").values[0] == -2.5
-    with pytest.raises(BadStudy, match="expected a number in -8 to 8, got '-999'"):
+    with pytest.raises(BadStudy, match="expected a number in -8 to 8, got one outside"):
         read(score, t_score="-999")
 
 

@@ -26,7 +26,7 @@ def rows(folder):
 
 
 def exam(modality, view, finding="normal", seed=0, device=0, side="L", **attributes):
-    return Exam("x", "p", (seed, 0, 0), finding, view, side, modality.devices[device], attributes)
+    return Exam("x", "p", (seed, 0, 0), finding, view, side, modality.devices[device], 1.0, attributes)
 
 
 def drawn(modality, exam, size=96):
@@ -127,6 +127,17 @@ def test_masks_of_ultrasound_are_darker_than_their_surroundings():
         around[rows.min() : rows.max() + 1, max(0, columns.min() - 6) : columns.max() + 7] = True
         darker += d.image[d.lesions[0].mask].mean() < d.image[around & ~d.lesions[0].mask].mean()
     assert darker >= 11
+
+
+@pytest.mark.parametrize(("modality", "view"), [(MAMMOGRAM, "CC"), (CHEST, "PA"), (ULTRASOUND, "RADIAL")])
+def test_lesions_of_less_contrast_change_the_picture_less(modality, view):
+    finding = next(iter(modality.findings))
+    whole = exam(modality, view, finding, 2, density="b")
+    faint, half, full = (drawn(modality, replace(whole, contrast=c)) for c in (0.01, 0.5, 1.0))
+    for a, b in zip(half.lesions, full.lesions, strict=True):
+        np.testing.assert_array_equal(a.mask, b.mask)
+    change = [np.abs(d.image - faint.image)[d.lesions[0].mask].mean() for d in (half, full)]
+    assert 0.02 < 1.2 * change[0] < change[1]
 
 
 def test_more_pixels_do_not_change_what_is_drawn():
