@@ -61,8 +61,8 @@ class Boxes:
     scores: Tensor | None = None
 
 
-# A segmentation target is a mask Tensor[B,K,H,W], a classification or regression target Tensor[B,K], a detection target B
-# Boxes.
+# A segmentation target is a mask Tensor[B,K,H,W], a classification or regression target Tensor[B,K], a detection
+# target B Boxes.
 Target: TypeAlias = "Tensor | Sequence[Boxes]"
 
 

@@ -12,7 +12,7 @@ from mtmed.phantoms._shapes import Point, Rng, fractal, grid, line, sample, soft
 from mtmed.types import Array
 
 # of each BI-RADS density: how much of the cone is fat, how far the cone reaches, how bright gland is
-GLAND = {"a": (0.62, 0.85, 0.22), "b": (0.3, 0.95, 0.27), "c": (-0.06, 1.05, 0.29), "d": (-0.4, 1.15, 0.3)}
+GLAND = {"a": (0.62, 0.85, 0.22), "b": (0.3, 0.95, 0.27), "c": (-0.06, 1.05, 0.31), "d": (-0.4, 1.15, 0.32)}
 FAT = 0.33
 
 

@@ -41,7 +41,7 @@ def circumscribed(rng: Rng, size: int, at: Point, across: float) -> Growth:
     q = radius(x, y, at, axes, rng.uniform(0, np.pi)) / lobes
     solid = soft(1 - q, rng.uniform(0.04, 0.1))
     dome = 0.75 + 0.25 * np.sqrt(np.clip(1 - q**2, 0, 1))
-    return Growth(solid, rng.uniform(0.24, 0.34) * solid * dome - 0.025 * line(q - 1.1, 0.06), q < 1, q < 0)
+    return Growth(solid, rng.uniform(0.22, 0.34) * solid * dome - 0.025 * line(q - 1.1, 0.06), q < 1, q < 0)
 
 
 def spiculated(rng: Rng, size: int, at: Point, across: float) -> Growth:
@@ -53,7 +53,7 @@ def spiculated(rng: Rng, size: int, at: Point, across: float) -> Growth:
     solid = soft(1 - q + 0.14 * fractal(rng, size, 2.8), 0.22)
     star = star_of(rng, size, at, 0.6 * r, 1.7 * r)
     dome = 0.5 + 0.5 * np.sqrt(np.clip(1 - q**2, 0, 1))
-    return Growth(solid, rng.uniform(0.4, 0.54) * (solid * dome + 0.5 * star * (1 - solid)), q < 1, q < 0)
+    return Growth(solid, rng.uniform(0.34, 0.52) * (solid * dome + 0.5 * star * (1 - solid)), q < 1, q < 0)
 
 
 def star_of(rng: Rng, size: int, at: Point, inner: float, outer: float) -> Array:

@@ -124,7 +124,7 @@ def _seen(spec: PhantomSpec, modality: Modality, exam: Exam) -> Drawing:
     """The drawing as the scanner of `spec` sees it: exposed, blurred, with noise."""
     rng = np.random.default_rng(exam.seeds)
     drawing = modality.draw(rng, exam, spec.size)
-    exposure = rng.uniform(0.65, 1.05) * np.clip(drawing.image, 0, 1.05) ** rng.uniform(0.85, 1.15)
+    exposure = rng.uniform(0.6, 1.05) * np.clip(drawing.image, 0, 1.05) ** rng.uniform(0.8, 1.2)
     seen = gaussian_filter(exposure, spec.blur) if spec.blur else exposure
     noisy = seen + spec.noise * rng.standard_normal(seen.shape, np.float32)
     return Drawing(noisy, drawing.side_mm, drawing.lesions, drawing.masks)

@@ -193,7 +193,8 @@ def test_every_rule_and_every_reader_is_documented():
     assert set(first) >= set(names("mtmed.datasets")) - {"manifest"}
 
 
-def test_prepare_needs_nothing_but_the_data_set(rsna, here):
+@pytest.mark.usefixtures("rsna")
+def test_prepare_needs_nothing_but_the_data_set():
     """No params.yaml: a head for each thing that RSNA says, and what leads back lies beside the samples."""
     words = ("prepare", "--dataset", "rsna_pneumonia", "--raw", "data/raw/rsna", "--out", "out/rsna", "--processes", 0)
     result = mtmed(*words)
@@ -209,7 +210,8 @@ def test_prepare_needs_nothing_but_the_data_set(rsna, here):
     assert Path("out/rsna/index.json").stat().st_mtime_ns > before
 
 
-def test_prepare_takes_heads_of_params_and_options_of_the_reader(rsna):
+@pytest.mark.usefixtures("rsna")
+def test_prepare_takes_heads_of_params_and_options_of_the_reader():
     heads = {"sick": {"kind": "classification", "classes": ["sick"], "modalities": ["chest_xray"]}}
     Path("p.yaml").write_text(yaml.safe_dump({"sites": {"x": {"dataset": "manifest", "raw": "x"}}, "heads": heads}))
     words = ("prepare", "--dataset", "rsna_pneumonia", "--raw", "data/raw/rsna", "--params", "p.yaml", "--processes", 0)
@@ -221,10 +223,14 @@ def test_prepare_takes_heads_of_params_and_options_of_the_reader(rsna):
     assert not Path("b").exists()
 
 
-def test_prepare_says_what_is_wrong(rsna):
+@pytest.mark.usefixtures("rsna")
+def test_prepare_says_what_is_wrong():
     words = ("--raw", "data/raw/rsna", "--out", "out", "--processes", 0)
     refused(mtmed("prepare", "--dataset", "rnsa_pneumonia", *words), "did you mean 'rsna_pneumonia'")
-    refused(mtmed("prepare", "--dataset", "cbis_ddsm", *words), "CBIS-DDSM: data/raw/rsna lacks .*; found pneumonia-challenge")
+    refused(
+        mtmed("prepare", "--dataset", "cbis_ddsm", *words),
+        "CBIS-DDSM: data/raw/rsna lacks .*; found pneumonia-challenge",
+    )
     refused(mtmed("prepare", "--dataset", "rsna_pneumonia", "--raw", "no", "--out", "out"), "expected a folder at no")
     Path("out").mkdir()
     Path("out/thesis.tex").write_text("")

@@ -73,7 +73,7 @@ def test_the_files_are_dicom_of_their_kind(hospital, modality):
 @pytest.mark.parametrize(
     ("modality", "kind", "side_mm"),
     [
-        ("mammography", "Digital Mammography X-Ray Image Storage - For Presentation", (180, 180)),
+        ("mammography", "Digital Mammography X-Ray Image Storage - For Presentation", (120, 120)),
         ("chest_xray", "Computed Radiography Image Storage", (400, 400)),
         ("ultrasound", "Ultrasound Image Storage", (40, 45)),
     ],
