@@ -54,7 +54,7 @@ def prepare(
     site = config.sites[name]
     if not raw.is_dir():
         raise UserError(f"no raw studies of site {name!r}: expected a folder at {raw}")
-    work = Work(private.folder / "work", _fingerprint(config, site, raw, private.key))
+    work = Work(private.folder / "unfinished", _fingerprint(config, site, raw, private.key))
     recipe = Recipe(config.image.size, config.split, private.key, site.scanner)
     pieces = Pieces(work, recipe, lambda line: progress(f"{name}: {line}"))
     pieces.make(_studies(config, name, raw), processes)

@@ -54,7 +54,7 @@ def test_finished_pieces_are_not_made_again(hospital, configured, tmp_path, monk
     monkeypatch.setattr(pieces, "make", lambda raw, recipe: (made.append(raw.study), original(raw, recipe))[1])
     assert run(configured(raw), raw, tmp_path / "killed") == whole
     assert 0 < len(made) <= 2 * 16
-    assert not (tmp_path / "killed-private/work").exists()
+    assert not (tmp_path / "killed-private/unfinished").exists()
 
 
 def test_a_change_of_anything_starts_afresh(tmp_path):
@@ -90,11 +90,11 @@ def test_kill_9_and_run_again(hospital, configured, tmp_path):
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(configured(raw).model_dump(mode="json")))
     command = [sys.executable, "run.py", str(raw), str(tmp_path / "out")]
     first = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL)
-    _wait_for(tmp_path / "private/work/piece-00001.json")
+    _wait_for(tmp_path / "private/unfinished/piece-00001.json")
     os.killpg(first.pid, signal.SIGKILL)
     first.wait()
     assert not (tmp_path / "out").exists()
-    kept = (tmp_path / "private/work/samples-00000.safetensors").stat().st_ino
+    kept = (tmp_path / "private/unfinished/samples-00000.safetensors").stat().st_ino
     second = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
     assert (tmp_path / "out/samples-00000.safetensors").stat().st_ino == kept  # the very file of the first run
     assert "studies prepared" in second.stdout
