@@ -4,17 +4,17 @@ import re
 from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mtmed import modalities
+from mtmed import datasets, modalities
 from mtmed.errors import UserError, unknown
 from mtmed.heads._reserved import RESERVED
 from mtmed.registry import expect, find, names
 from mtmed.types import Architecture, HeadSpec
+from mtmed.validation import one_line
 
 
 class Spec(BaseModel):
@@ -241,7 +241,7 @@ def parse(raw: Any, origin: str = "the configuration") -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{origin}: {_one_line(error, Config)}") from error
+        raise UserError(f"{origin}: {one_line(error, Config)}") from error
 
 
 def _expect_name(noun: str, name: str, taken: Collection[str] = ()) -> None:
@@ -253,11 +253,11 @@ def _expect_name(noun: str, name: str, taken: Collection[str] = ()) -> None:
 
 
 def _expect_options(name: str, site: SiteSpec) -> None:
-    reader = find("mtmed.datasets", site.dataset, "data set")
+    options = datasets.options(site.dataset)
     try:
-        reader.Options.model_validate(site.options)
+        options.model_validate(site.options)
     except ValidationError as error:
-        raise UserError(_one_line(error, reader.Options, ("sites", name, "options"))) from error
+        raise UserError(one_line(error, options, ("sites", name, "options"))) from error
 
 
 def _expect_head(spec: HeadSpec) -> None:
@@ -279,28 +279,3 @@ def _known_options(name: str, strategy: Any, options: dict[str, float]) -> dict[
         if key not in known:
             raise unknown(f"option of strategy {name!r}", key, known or {"(none)"})
     return options
-
-
-def _one_line(error: ValidationError, model: type[BaseModel], above: tuple[str, ...] = ()) -> str:
-    """The first mistake in a `model` that lies below the keys `above`; mistyped keys before missing ones."""
-    mistyped = ("extra_forbidden", "unexpected_keyword_argument")
-    first = min(error.errors(), key=lambda e: e["type"] not in mistyped)
-    loc = first["loc"]
-    where = ".".join(map(str, (*above, *loc)))
-    if first["type"] in mistyped:
-        siblings = [".".join(map(str, (*above, *loc[:-1], k))) for k in _siblings(loc, model)]
-        return str(unknown("key", where, siblings))
-    came = f", got {first['input']!r}" if isinstance(first["input"], str | int | float) else ""
-    message = " ".join(first["msg"].removeprefix("Value error, ").split())
-    return f"{where + ': ' if where else ''}{message}{came}"
-
-
-def _siblings(loc: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
-    """The keys that are known where `loc` was refused."""
-    here: Any = model
-    for part in loc[:-1]:
-        named = get_origin(here) is dict  # then `part` is a name of the user's own
-        here = get_args(here)[-1] if named else here.model_fields[part].annotation
-        here = get_args(here)[0] if get_origin(here) is UnionType else here  # a section that may be left out
-    known = getattr(here, "model_fields", None) or [f.name for f in fields(here)]
-    return [k for k in known if k != "name"]

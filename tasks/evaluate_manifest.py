@@ -15,6 +15,7 @@ from mtmed.datasets import manifest as reader
 from mtmed.errors import UserError, unknown
 from mtmed.evaluation import raw_studies
 from mtmed.types import Architecture
+from mtmed.validation import one_line
 from tasks.open_model import open_model
 
 Say = Callable[[str], None]
@@ -92,9 +93,7 @@ def _options(mapping: Path | None, manifest: str) -> reader.Options:
     try:
         return reader.Options.model_validate({**raw, "manifest": manifest})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{mapping}: {where}: {first['msg']}, got {first['input']!r}"[:300]) from error
+        raise UserError(f"{mapping}: {one_line(error, reader.Options)}") from error
 
 
 def _read(mapping: Path) -> dict[str, Any]:

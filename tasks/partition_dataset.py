@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mtmed import __version__
+from mtmed import __version__, datasets
 from mtmed.config import Config, parse
 from mtmed.data import partition, scanner
 from mtmed.data.patients import Count, Patient, gather, total
 from mtmed.errors import UserError
-from mtmed.registry import find
 from tasks.prepare_folder import configuration
 
 Sites = dict[str, dict[str, Any]]
@@ -85,9 +84,8 @@ def _expect_sound(wish: Wish, rule: partition.Rule) -> None:
 def _patients(wish: Wish, rule: partition.Rule, config: Config) -> list[Patient]:
     if not wish.raw.is_dir():
         raise UserError(f"no raw studies of {wish.dataset}: expected a folder at {wish.raw}")
-    reader = find("mtmed.datasets", wish.dataset, "data set")
-    options = reader.Options.model_validate(config.sites[wish.dataset].options)
-    studies = reader.studies(wish.raw, options, config.heads)
+    options = datasets.options(wish.dataset).model_validate(config.sites[wish.dataset].options)
+    studies = datasets.studies(wish.dataset, wish.raw, options, config.heads)
     return gather(studies, config.heads, rule.column if rule.name == "natural" else None)
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mtmed.config import Config
 from mtmed.data import store
 from mtmed.errors import UserError
+from mtmed.validation import one_line
 from tasks.exchange import Exchange
 
 
@@ -50,8 +51,7 @@ def from_file(path: Path) -> Place:
     try:
         raw = SiteFile.model_validate(yaml.safe_load(path.read_text()))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UserError(f"{path}: {one_line(error, SiteFile)}") from error
     return Place(raw.site, Path(raw.data), Path(raw.state), Exchange(raw.exchange))
 
 

@@ -37,3 +37,22 @@ def parse_boxes(cell: str) -> list[dict[str, Any]]:
     if not valid:
         raise BadStudy("boxes not understood: expected four numbers in xywh")
     return list(boxes)
+
+
+def resized(mask: Array, shape: tuple[int, int]) -> Array:
+    """A mask [h,w] bool at the size of its film, by nearest neighbour; a lesion of a few pixels stays.
+
+    Raises:
+        BadStudy: the proportions differ by more than rounding, so that it is not known where the lesion lies.
+    """
+    (height, width), (h, w) = shape, mask.shape
+    if abs(h * width - w * height) > height + width:  # no factor leads from one to the other within a pixel
+        raise BadStudy(
+            f"mask of other proportions: expected those of {height} x {width} (rows x columns), got {h} x {w}"
+        )
+    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in ((height, h), (width, w)))
+    nearest = mask[np.ix_(rows, columns)]
+    if not nearest.any():
+        rows, columns = np.nonzero(mask)
+        nearest[rows * height // h, columns * width // w] = True
+    return nearest

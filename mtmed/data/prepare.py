@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mtmed import lineage
+from mtmed import datasets, lineage
 from mtmed.config import Config, SiteSpec
 from mtmed.data.finish import finish
 from mtmed.data.identity import pseudonym
@@ -20,7 +20,6 @@ from mtmed.data.split import on_one_side
 from mtmed.data.summary import Summary
 from mtmed.data.work import Work, listing
 from mtmed.errors import UserError
-from mtmed.registry import find
 
 
 @dataclass(frozen=True)
@@ -75,12 +74,11 @@ def _fingerprint(config: Config, site: SiteSpec, raw: Path, key: bytes) -> str:
 def _studies(config: Config, name: str, raw: Path) -> Iterator[RawStudy]:
     """The studies of the site, those of its part of the data set if it has but one."""
     site = config.sites[name]
-    reader = find("mtmed.datasets", site.dataset, "data set")
-    options = reader.Options.model_validate(site.options)
+    options = datasets.options(site.dataset).model_validate(site.options)
     patients = read_part(Path(site.part), name) if site.part else None
 
     def found() -> Iterator[RawStudy]:
-        studies = reader.studies(raw, options, config.heads)
+        studies = datasets.studies(site.dataset, raw, options, config.heads)
         return (s for s in studies if patients is None or s.patient in patients)
 
     return on_one_side(found) if getattr(options, "split", "folds") == "official" else found()

@@ -1,9 +1,14 @@
 """One public data set or format each: where its studies and their targets are."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from mtmed.datasets._base import Card
+from pydantic import BaseModel
+
+from mtmed.data.raw import RawStudy
+from mtmed.datasets._base import Card, Options, translated
 from mtmed.registry import find, names
+from mtmed.types import HeadSpec
 
 UNTRIED = "never run on an original: only on files made in its shape"
 
@@ -11,6 +16,31 @@ UNTRIED = "never run on an original: only on files made in its shape"
 def cards() -> dict[str, Card]:
     """{reader: its card}."""
     return {name: find(__name__, name, "data set").CARD for name in names(__name__)}
+
+
+def options(name: str) -> type[BaseModel]:
+    """What `sites.<site>.options` may say of a reader: its own `Options`, or those of all.
+
+    Raises:
+        UserError: there is no such reader.
+    """
+    return getattr(find(__name__, name, "data set"), "Options", Options)
+
+
+def studies(name: str, raw: Path, said: BaseModel, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
+    """The studies that a reader finds in `raw`, with the targets of `heads`.
+
+    Args:
+        said: an instance of the reader's options.
+
+    Raises:
+        UserError: the folder is not as the card says, or an option does not fit.
+    """
+    reader = find(__name__, name, "data set")
+    if hasattr(reader, "studies"):  # it has options of its own
+        yield from reader.studies(raw, said, heads)
+    elif isinstance(said, Options):
+        yield from translated(reader.exams(raw), reader.CARD, said, heads)
 
 
 def listed() -> Iterator[str]:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from mtmed.data import pixels
+from mtmed.data.annotation import resized
 from mtmed.data.exam import Exam
 from mtmed.data.quality import BadStudy
-from mtmed.data.raw import RawStudy
 from mtmed.data.table import Row, Table, read_table
-from mtmed.datasets._base import Card, Need, Options, root, translated
+from mtmed.datasets._base import Card, Need, root
 from mtmed.errors import UserError
-from mtmed.types import Array, HeadSpec
+from mtmed.types import Array
 
 # {table: (what its lesions are, the official split)}
 TABLES = {
@@ -95,15 +95,6 @@ class Lesion:
 
 # Where the mask of a lesion may be: folders, and the files in them that the row names as mask and as crop
 Outline = tuple[tuple[Path, ...], tuple[PurePosixPath, ...]]
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """The films, in the order of the tables.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:
@@ -291,22 +282,3 @@ def _two_valued(path: Path) -> Array | None:
         return None
     low, high = stored.min(), stored.max()
     return stored == high if low < high and ((stored == low) | (stored == high)).all() else None
-
-
-def resized(mask: Array, shape: tuple[int, int]) -> Array:
-    """A mask [h,w] bool at the size of its film, by nearest neighbour; a lesion of a few pixels stays.
-
-    Raises:
-        BadStudy: the proportions differ by more than rounding, so that it is not known where the lesion lies.
-    """
-    (height, width), (h, w) = shape, mask.shape
-    if abs(h * width - w * height) > height + width:  # no factor leads from one to the other within a pixel
-        raise BadStudy(
-            f"mask of other proportions: expected those of {height} x {width} (rows x columns), got {h} x {w}"
-        )
-    rows, columns = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in ((height, h), (width, w)))
-    nearest = mask[np.ix_(rows, columns)]
-    if not nearest.any():
-        rows, columns = np.nonzero(mask)
-        nearest[rows * height // h, columns * width // w] = True
-    return nearest

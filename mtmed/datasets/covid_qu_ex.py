@@ -13,9 +13,8 @@ import numpy as np
 from mtmed.data import pixels
 from mtmed.data.exam import Exam, TermLoader
 from mtmed.data.quality import check_mask
-from mtmed.data.raw import RawStudy
-from mtmed.datasets._base import Card, Need, Options, root, translated
-from mtmed.types import Array, HeadSpec
+from mtmed.datasets._base import Card, Need, root
+from mtmed.types import Array
 
 SPLITS = {"Train": "train", "Val": "validation", "Test": "test"}
 CLASSES = ("COVID-19", "Non-COVID", "Normal")
@@ -65,15 +64,6 @@ class _Film:
     split: str
     group: str
     masks: Mapping[str, Path]
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """All films, those of the lung part first.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

@@ -14,10 +14,9 @@ from skimage.draw import disk, polygon
 
 from mtmed.data.exam import Box, Exam
 from mtmed.data.quality import BadStudy
-from mtmed.data.raw import RawStudy
 from mtmed.data.table import Row, read_table
-from mtmed.datasets._base import Card, Need, Options, root, translated
-from mtmed.types import Array, HeadSpec
+from mtmed.datasets._base import Card, Need, root
+from mtmed.types import Array
 
 TABLE, IMAGES, CONTOURS = "INbreast.csv", "AllDICOMs", "AllXML"
 COLUMNS = ("Patient age", "Laterality", "View", "Acquisition date", "File Name", "ACR", "Bi-Rads")
@@ -69,15 +68,6 @@ class Contour(NamedTuple):
 
     kinds: tuple[str, ...]
     points: tuple[tuple[float, float], ...]
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """The images, in the order of the table.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

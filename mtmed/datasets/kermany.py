@@ -1,13 +1,11 @@
 """Kermany et al. (2018): chest films of children as JPEG, pneumonia by its cause or normal."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from mtmed.data.exam import Exam
-from mtmed.data.raw import RawStudy
-from mtmed.datasets._base import Card, Need, Options, root, translated
-from mtmed.types import HeadSpec
+from mtmed.datasets._base import Card, Need, root
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 CLASSES = ("NORMAL", "PNEUMONIA")
@@ -47,15 +45,6 @@ CARD = Card(
     ),
     split="the folders train, val and test",
 )
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """All films, by official split, class and name.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

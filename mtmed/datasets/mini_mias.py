@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,10 +13,9 @@ from skimage.draw import disk
 
 from mtmed.data.exam import Box, Exam
 from mtmed.data.quality import BadStudy
-from mtmed.data.raw import RawStudy
-from mtmed.datasets._base import Card, Need, Options, root, translated
+from mtmed.datasets._base import Card, Need, root
 from mtmed.errors import UserError
-from mtmed.types import Array, HeadSpec
+from mtmed.types import Array
 
 TABLE = "Info.txt"
 SIDE = 1024  # pixels of every film, by which Info.txt counts
@@ -68,15 +67,6 @@ class Lesion(NamedTuple):
     kind: str
     malignant: float
     circle: tuple[float, float, float] | None
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """The films, in the order of Info.txt.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

@@ -1,17 +1,15 @@
 """RSNA Pneumonia Detection Challenge (2018): chest films as DICOM, boxes around opacities."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from mtmed.data.exam import Box, Exam
 from mtmed.data.quality import BadStudy
-from mtmed.data.raw import RawStudy
 from mtmed.data.table import Row, grouped, read_table
-from mtmed.datasets._base import Card, Need, Options, root, translated
+from mtmed.datasets._base import Card, Need, root
 from mtmed.errors import UserError
-from mtmed.types import HeadSpec
 
 LABELS, CLASSES = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 IMAGES, MAPPING = "stage_2_train_images", "pneumonia-challenge-dataset-mappings_2018.json"
@@ -40,15 +38,6 @@ CARD = Card(
         "a subset of ChestX-ray14: do not evaluate a model on one that was trained on the other",
     ),
 )
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """The films that have labels, in the order of the labels' file.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

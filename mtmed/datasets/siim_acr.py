@@ -1,6 +1,6 @@
 """SIIM-ACR Pneumothorax Segmentation (2019): chest films as DICOM, pneumothorax drawn as run lengths."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,10 +8,9 @@ import numpy as np
 
 from mtmed.data.exam import Exam, TermLoader
 from mtmed.data.quality import BadStudy, check_mask
-from mtmed.data.raw import RawStudy
 from mtmed.data.table import grouped, read_table
-from mtmed.datasets._base import Card, Need, Options, root, translated
-from mtmed.types import Array, HeadSpec
+from mtmed.datasets._base import Card, Need, root
+from mtmed.types import Array
 
 LABELS = "train-rle.csv"
 SIDE = 1024  # run lengths count the pixels of a film of 1024 x 1024
@@ -36,15 +35,6 @@ CARD = Card(
         "chest drains, put in to treat a pneumothorax, give it away",
     ),
 )
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """The films that have a row, in the order of the table.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

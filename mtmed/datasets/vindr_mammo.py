@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 
 from mtmed.data.exam import Box, Exam
 from mtmed.data.quality import BadStudy
-from mtmed.data.raw import RawStudy
 from mtmed.data.table import Row, grouped, read_table
-from mtmed.datasets._base import Card, Need, Options, root, translated
-from mtmed.types import HeadSpec
+from mtmed.datasets._base import Card, Need, root
 
 FINDINGS, METADATA, IMAGES = "finding_annotations.csv", "metadata.csv", "images"
 COLUMNS = (
@@ -73,15 +71,6 @@ class Finding(NamedTuple):
     terms: tuple[str, ...]
     suspicious: float | None
     box: Box | None
-
-
-def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Iterator[RawStudy]:
-    """The images, in the order of the findings' file.
-
-    Raises:
-        UserError: the folder is not as the card says.
-    """
-    return translated(exams(raw), CARD, options, heads)
 
 
 def exams(raw: Path) -> Iterator[Exam]:

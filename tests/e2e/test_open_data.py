@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from mtmed import datasets
 from mtmed.datasets import kermany
 from mtmed.types import HeadSpec
 from tests.shapes import kermany as shape
@@ -116,7 +117,7 @@ def publish(folder: Path, more: str = "") -> None:
 
 
 def read(project: Path) -> set[str]:
-    studies = list(kermany.studies(project / "data/raw/kermany", kermany.Options(), HEADS))
+    studies = list(datasets.studies("kermany", project / "data/raw/kermany", datasets.options("kermany")(), HEADS))
     assert not [s.fault for s in studies if s.fault]
     assert any(s.values["pneumonia"].any() for s in studies)
     return {s.image.name for s in studies}

@@ -1,11 +1,11 @@
 """The heads that readers of public data sets are asked for, and a reader run on a folder."""
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from mtmed import datasets
 from mtmed.data.raw import RawStudy
 from mtmed.types import HeadSpec
 
@@ -32,8 +32,7 @@ def read() -> Callable[..., list[RawStudy]]:
     """`read(reader, folder, **options)` -> its studies, for HEADS."""
 
     def run(name: str, folder: Path, **options: object) -> list[RawStudy]:
-        reader = import_module(f"mtmed.datasets.{name}")
-        return list(reader.studies(folder, reader.Options.model_validate(options), HEADS))
+        return list(datasets.studies(name, folder, datasets.options(name).model_validate(options), HEADS))
 
     return run
 

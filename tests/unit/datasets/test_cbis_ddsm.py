@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mtmed.data import annotation
 from mtmed.data.quality import BadStudy
 from mtmed.datasets import cbis_ddsm
 from mtmed.errors import UserError
@@ -163,7 +164,7 @@ def test_a_mask_of_another_size_is_resized_where_the_proportions_agree(folder):
 def test_a_small_lesion_does_not_vanish(at):
     mask = np.zeros((64, 48), bool)
     mask[at, at % 48] = True
-    small = cbis_ddsm.resized(mask, (16, 12))
+    small = annotation.resized(mask, (16, 12))
     assert small.sum() == 1
     assert small[at // 4, at % 48 // 4]
 
@@ -171,14 +172,14 @@ def test_a_small_lesion_does_not_vanish(at):
 @pytest.mark.parametrize(("film", "mask"), [((4688, 3088), (4624, 3056)), ((4624, 3080), (4640, 3072))])
 def test_masks_of_other_proportions_that_were_reported(film, mask):
     with pytest.raises(BadStudy, match="mask of other proportions: expected those of 46"):
-        cbis_ddsm.resized(np.ones(mask, bool), film)
+        annotation.resized(np.ones(mask, bool), film)
 
 
 @pytest.mark.parametrize(
     ("film", "mask"), [((4386, 1789), (5041, 2056)), ((4373, 2155), (5026, 2476)), ((4686, 3186), (5386, 3661))]
 )
 def test_masks_of_the_same_proportions_that_were_reported(film, mask):
-    assert cbis_ddsm.resized(np.ones(mask, bool), film).all()
+    assert annotation.resized(np.ones(mask, bool), film).all()
 
 
 def test_without_a_mask(folder, case):
