@@ -21,6 +21,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pydicom
 import typer
 from PIL import Image
@@ -154,7 +155,10 @@ def _loader(config: Config, prepared: Path) -> dict[str, Any]:
     from mtmed.training.local import Span, train
 
     torch.set_num_threads(1)
-    studies = store.read(prepared)[:READS]
+    before = psutil.Process().memory_info().rss
+    whole = store.read(prepared)
+    kept = (psutil.Process().memory_info().rss - before) / len(whole)
+    studies = whole[:READS]
     heads = list(config.heads.values())
     size = config.training.batch_size
 
@@ -168,7 +172,8 @@ def _loader(config: Config, prepared: Path) -> dict[str, Any]:
     trained = _seconds(lambda: train(net, studies, spec, Span(0, 1), torch.Generator().manual_seed(0)))
     loaded = _seconds(load_all)
     row = {"loader, images/s": len(studies) / loaded, "training, images/s": steps * size / trained}
-    return {**row, "share of training": row["training, images/s"] / row["loader, images/s"]}
+    share = row["training, images/s"] / row["loader, images/s"]
+    return {**row, "share of training": share, "memory of labels, kB a study": kept / 1e3}
 
 
 def _seconds(call: Callable[[], object]) -> float:
