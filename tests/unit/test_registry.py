@@ -25,12 +25,18 @@ def test_what_a_package_promises_is_there(package):
     promised = {
         "mtmed.heads": ("Decoder", "FORM", "METRICS", "PRIMARY", "metrics", "probabilities"),
         "mtmed.aggregation": ("Strategy",),
-        "mtmed.datasets": ("Options", "studies"),
+        "mtmed.datasets": ("CARD",),
         "mtmed.data.rules": ("Rule", "default"),
     }
     for name in names(package):
         for attribute in promised[package]:
             assert hasattr(find(package, name, "thing"), attribute)
+
+
+def test_a_reader_says_exams_or_has_studies_and_options_of_its_own():
+    for name in names("mtmed.datasets"):
+        reader = find("mtmed.datasets", name, "data set")
+        assert hasattr(reader, "exams") or (hasattr(reader, "studies") and hasattr(reader, "Options")), name
 
 
 @pytest.mark.parametrize("name", ["_base", "", "os", "bayes.Strategy", "..config", "__init__"])
