@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mtmed.data.quality import BadStudy
 from mtmed.data.raw import Labels, RawStudy, by_head
 from mtmed.errors import UserError
 from mtmed.types import Array, HeadSpec
@@ -29,7 +30,8 @@ class Exam:
 
     Attributes:
         masks: {term: loader}; a term that is drawn nowhere in an image that was looked at has an empty mask.
-        boxes: (term, box) of what was found; one finding may be listed under several terms.
+        boxes: (term, box) of what was found, or the loader of the mask that the box surrounds; one finding may be
+            listed under several terms.
         all_boxes: the terms of which `boxes` has every one there is.
         values: {term: number}; 0 absent, 1 present, or a measurement; what is not there is unknown.
         The others are as in `RawStudy`.
@@ -40,7 +42,7 @@ class Exam:
     modality: str
     image: Path
     masks: Mapping[str, TermLoader] = field(default_factory=dict)
-    boxes: Sequence[tuple[str, Box]] = ()
+    boxes: Sequence[tuple[str, Box | TermLoader]] = ()
     all_boxes: frozenset[str] = frozenset()
     values: Mapping[str, float] = field(default_factory=dict)
     extent_mm: tuple[float, float] | None = None
@@ -113,11 +115,30 @@ def _boxed(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
     found = [(k, box) for k, terms in enumerate(classes) for box in _of(exam.boxes, terms)]
     seen = {k for k, _ in found}
     labelled = [k in seen or (bool(terms) and exam.all_boxes.issuperset(terms)) for k, terms in enumerate(classes)]
-    xyxy = np.array([box for _, box in found], np.float32).reshape(-1, 4)
+    places = [place for _, place in found]
+    xyxy = partial(_measure, places) if any(callable(p) for p in places) else _measure(places, (0, 0))
     return Labels(np.array(labelled), boxes=(xyxy, np.array([k for k, _ in found], np.int64)))
 
 
-def _of(boxes: Iterable[tuple[str, Box]], terms: Sequence[str]) -> list[Box]:
+def _measure(places: Sequence[Box | TermLoader], shape: tuple[int, int]) -> Array:
+    """[M,4] float32 xyxy: boxes as they are, and around what is drawn."""
+    boxes = [surrounding(place(shape)) if callable(place) else place for place in places]
+    return np.array(boxes, np.float32).reshape(-1, 4)
+
+
+def surrounding(mask: Array) -> Box:
+    """The box of a mask [H,W] bool.
+
+    Raises:
+        BadStudy: nothing is drawn.
+    """
+    rows, columns = np.nonzero(mask.any(axis=1))[0], np.nonzero(mask.any(axis=0))[0]
+    if not len(rows):
+        raise BadStudy("empty mask of a finding: expected one that shows where it is")
+    return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
+
+
+def _of(boxes: Iterable[tuple[str, Box | TermLoader]], terms: Sequence[str]) -> list[Box | TermLoader]:
     """The boxes of any of the terms, each once however many terms it is listed under."""
     return list(dict.fromkeys(box for term, box in boxes if term in terms))
 

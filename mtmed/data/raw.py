@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mtmed.data.quality import clip_boxes
 from mtmed.types import Array
 
 # Draws the mask [K,H,W] bool of a head, given the image's (H, W); raises BadStudy where that is impossible.
 # It is carried to other processes: a function of a module or a functools.partial of one, no lambda.
 MaskLoader = Callable[[tuple[int, int]], Array]
+# Measures boxes [M,4] float32 xyxy in pixels where they are known as masks only; like MaskLoader in all else
+BoxLoader = Callable[[tuple[int, int]], Array]
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,13 @@ class Labels:
 
     Attributes:
         mask: its loader.
-        boxes: ([M,4] float32 xyxy in image pixels, [M] int64 class).
+        boxes: ([M,4] float32 xyxy in image pixels, or its loader; [M] int64 class).
         values: [K] float32; 0 or 1 of a class, or a measurement.
     """
 
     labelled: Array
     mask: MaskLoader | None = None
-    boxes: tuple[Array, Array] | None = None
+    boxes: tuple[Array | BoxLoader, Array] | None = None
     values: Array | None = None
 
 
@@ -49,7 +52,7 @@ class RawStudy:
     modality: str
     image: Path
     masks: Mapping[str, MaskLoader] = field(default_factory=dict)
-    boxes: Mapping[str, tuple[Array, Array]] = field(default_factory=dict)
+    boxes: Mapping[str, tuple[Array | BoxLoader, Array]] = field(default_factory=dict)
     values: Mapping[str, Array] = field(default_factory=dict)
     labelled: Mapping[str, Array] = field(default_factory=dict)
     extent_mm: tuple[float, float] | None = None
@@ -58,6 +61,15 @@ class RawStudy:
     split: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
+
+    def boxes_within(self, head: str, shape: tuple[int, int]) -> tuple[Array, Array]:
+        """The boxes of a head in the image, (H, W), cut at its edge: [M,4] float32 xyxy, [M] int64 class.
+
+        Raises:
+            BadStudy: one is outside, or cannot be measured.
+        """
+        place, classes = self.boxes[head]
+        return clip_boxes(place(shape) if callable(place) else place, *shape), classes
 
 
 def by_head(labels: Mapping[str, Labels]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """One raw study -> one sample, or the reason why not: the work that is done in parallel."""
 
 from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -15,7 +14,7 @@ from mtmed.data.dicom_facts import is_view
 from mtmed.data.geometry import Letterbox, letterbox
 from mtmed.data.identity import pseudonym
 from mtmed.data.likeness import perceptual_hash
-from mtmed.data.quality import BadStudy, check_image, check_mask, check_modality, clip_boxes
+from mtmed.data.quality import BadStudy, check_image, check_mask, check_modality
 from mtmed.data.raw import RawStudy
 from mtmed.data.split import split_of
 from mtmed.types import Array, Study
@@ -102,7 +101,7 @@ def _study(raw: RawStudy, picture: pixels.Picture, box: Letterbox, recipe: Recip
         split=split_of(raw.patient, recipe.split, raw.split),
         image=image,
         masks={head: _mask(load((box.height, box.width)), picture.image, box) for head, load in raw.masks.items()},
-        boxes=_boxes(raw.boxes, box),
+        boxes=_boxes(raw, box),
         values=raw.values,
         labelled=raw.labelled,
         spacing_mm=box.spacing(picture.spacing_mm or _spacing(raw.extent_mm, box)),
@@ -120,10 +119,9 @@ def _mask(mask: Array, image: Array, box: Letterbox) -> Array:
     return np.stack([box.mask(plane) for plane in mask])
 
 
-def _boxes(boxes: Mapping[str, tuple[Array, Array]], box: Letterbox) -> dict[str, tuple[Array, Array]]:
-    return {
-        head: (box.boxes(clip_boxes(xyxy, box.height, box.width)), classes) for head, (xyxy, classes) in boxes.items()
-    }
+def _boxes(raw: RawStudy, box: Letterbox) -> dict[str, tuple[Array, Array]]:
+    found = {head: raw.boxes_within(head, (box.height, box.width)) for head in raw.boxes}
+    return {head: (box.boxes(xyxy), classes) for head, (xyxy, classes) in found.items()}
 
 
 def _thumbnail(image: Array) -> str:

@@ -13,12 +13,13 @@ from mtmed.datasets._base import Card, Need, root
 from mtmed.types import Array
 
 LABELS = "train-rle.csv"
+FOUND = ("pneumothorax", "lesion")
 SIDE = 1024  # run lengths count the pixels of a film of 1024 x 1024
 
 CARD = Card(
     title="SIIM-ACR Pneumothorax",
     modality="chest_xray",
-    terms={"masks": ("pneumothorax", "lesion"), "values": ("pneumothorax",)},
+    terms={"masks": FOUND, "boxes": FOUND, "values": ("pneumothorax",)},
     needs=(
         Need(LABELS, "a row per drawing: ImageId, and run lengths or -1"),
         Need("**/*.dcm", "the films, as dicom-images-train/<study>/<series>/<ImageId>.dcm or nearer"),
@@ -46,21 +47,23 @@ def exams(raw: Path) -> Iterator[Exam]:
         film = films.get(image)
         exam = partial(Exam, study=image, patient=image, modality=CARD.modality, image=film or folder)
         try:
-            runs = np.concatenate([_runs(row["EncodedPixels"]) for row in rows])
+            drawings = [runs for row in rows if len(runs := _runs(row["EncodedPixels"]))]
         except BadStudy as error:
             yield exam(fault=str(error))
             continue
         yield exam(
-            masks=_masks(runs),
-            values={"pneumothorax": float(len(runs) > 0)},
+            masks=_masks(drawings),
+            boxes=[(term, partial(_drawn, (runs,))) for runs in drawings for term in FOUND],
+            all_boxes=frozenset({"pneumothorax"}),
+            values={"pneumothorax": float(bool(drawings))},
             fault="" if film else "no film of this name in the folder",
         )
 
 
-def _masks(runs: Array) -> dict[str, TermLoader]:
+def _masks(drawings: Sequence[Array]) -> dict[str, TermLoader]:
     """What is drawn, and where nothing is: that there is no pneumothorax, not that there is no other lesion."""
-    drawn = partial(_drawn, runs)
-    return {"pneumothorax": drawn, "lesion": drawn} if len(runs) else {"pneumothorax": drawn}
+    drawn = partial(_drawn, drawings)
+    return dict.fromkeys(FOUND if drawings else FOUND[:1], drawn)
 
 
 def _runs(cell: str) -> Array:
@@ -87,16 +90,16 @@ def _numbers(words: Sequence[str]) -> list[int]:
         return []
 
 
-def _drawn(runs: Array, shape: tuple[int, int]) -> Array:
-    """The mask [H,W] bool of all runs of a film.
+def _drawn(drawings: Sequence[Array], shape: tuple[int, int]) -> Array:
+    """The mask [H,W] bool of the runs of some drawings.
 
     Raises:
         BadStudy: something is drawn, and the film is not of the size that run lengths count in.
     """
-    if not len(runs):
+    if not drawings:
         return np.zeros(shape, bool)
     pixels = np.zeros(SIDE**2, bool)
-    for start, stop in runs:
+    for start, stop in np.concatenate(drawings):
         pixels[start:stop] = True
     mask = pixels.reshape(SIDE, SIDE, order="F")
     # not resized: on a film of another size nobody can tell whether it was scaled, cut or padded

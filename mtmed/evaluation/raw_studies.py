@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mtmed.data.geometry import Letterbox, letterbox
-from mtmed.data.quality import BadStudy, clip_boxes
+from mtmed.data.quality import BadStudy
 from mtmed.data.raw import RawStudy
 from mtmed.data.sample import read_picture
 from mtmed.evaluation.head import evaluate_head
@@ -125,8 +125,7 @@ def _target(item: _Opened, spec: HeadSpec) -> Target:
     """The truth of one image in its own pixels: [1,K,H,W] bool, [1,K] or one `Boxes`, by the head's kind."""
     study, shape = item.study, (item.box.height, item.box.width)
     if spec.name in study.boxes:
-        xyxy, classes = study.boxes[spec.name]
-        return [Boxes(torch.from_numpy(clip_boxes(xyxy, *shape)), torch.from_numpy(classes))]
+        return [Boxes(*map(torch.from_numpy, study.boxes_within(spec.name, shape)))]
     if spec.name in study.masks:
         return torch.from_numpy(study.masks[spec.name](shape))[None]
     return torch.from_numpy(np.asarray(study.values[spec.name], np.float32))[None]

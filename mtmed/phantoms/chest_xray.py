@@ -3,6 +3,7 @@
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.uid import ComputedRadiographyImageStorage
+from scipy.ndimage import rotate
 
 from mtmed.phantoms._chest_innocent import innocent
 from mtmed.phantoms._exam import Drawing, Exam, Lesion, Modality
@@ -14,6 +15,7 @@ from mtmed.phantoms._thorax import frame, soft_parts
 from mtmed.types import Array
 
 SIDE_MM = 400.0
+LEANING = {"PA": 2.0, "AP": 4.0}  # degrees
 PLATE, FLAT = "Phantom Plate 35", "Phantom Flat 43"
 
 
@@ -34,8 +36,16 @@ def _draw(rng: Rng, exam: Exam, size: int) -> Drawing:
             thickness += exam.contrast * added
             found.append(Lesion(exam.finding, mask, measured=False))
     thickness += innocent(rng, size, at, chest)
-    shown = marker(_exposed(thickness, exam), "L", (0.95, 0.06), 0.045)
-    return Drawing(shown, SIDE_MM, [x for x in found if x.mask.any()], {"lung": np.any(chest.lungs, axis=0)})
+    angle = rng.normal(0, LEANING[exam.view])
+    shown = marker(_exposed(_leant(thickness, angle), exam), "L", (0.95, 0.06), 0.045)
+    found = [Lesion(x.label, _leant(x.mask, angle), x.measured) for x in found]
+    lung = _leant(np.any(chest.lungs, axis=0), angle)
+    return Drawing(shown, SIDE_MM, [x for x in found if x.mask.any()], {"lung": lung})
+
+
+def _leant(part: Array, degrees: float) -> Array:
+    """A patient stands or lies a little aslant: an image [S,S], or a mask [S,S] bool, turned around its middle."""
+    return rotate(part, degrees, reshape=False, order=0 if part.dtype == bool else 1, mode="nearest")
 
 
 def _exposed(thickness: Array, exam: Exam) -> Array:

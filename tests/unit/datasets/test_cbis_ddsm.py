@@ -62,7 +62,31 @@ def test_a_kind_that_nobody_outlined_is_unknown(folder):
     assert set(exams["P_00002_RIGHT_MLO"].masks) == {"lesion", "mass"}
     assert set(exams["P_00003_RIGHT_CC"].masks) == {"lesion", "calcification"}
     assert not any(set(exam.values) & set(exam.masks) for exam in exams.values())
-    assert not any(exam.all_boxes or exam.boxes for exam in exams.values())
+    assert {term for term, _ in exams["P_00002_RIGHT_MLO"].boxes} == {"lesion", "mass"}
+    assert not any(exam.all_boxes for exam in exams.values())
+
+
+def test_boxes_surround_the_mask_of_each_lesion_once(folder, read):
+    study = next(s for s in read("cbis_ddsm", folder) if s.study == "P_00001_LEFT_MLO")
+    sides = [shape.LESIONS[n][-1] for n in (1, 2)]
+    xyxy = [[x, y, x + side, y + side] for y, x, side in sides]
+    for head in ("lesion_detection", "findings_detection"):
+        boxes, classes = study.boxes_within(head, SHAPE)
+        assert boxes.tolist() == xyxy, head
+        assert classes.tolist() == [0, 0]
+    assert study.labelled["findings_detection"].tolist() == [True, False]
+
+
+def test_a_mask_is_read_once_for_all_heads(folder, read, monkeypatch):
+    calls = []
+    opened = cbis_ddsm.pixels.read_mask
+    monkeypatch.setattr(cbis_ddsm.pixels, "read_mask", lambda path: calls.append(path) or opened(path))
+    study = next(s for s in read("cbis_ddsm", folder) if s.study == "P_00002_RIGHT_MLO")
+    for head in study.masks:
+        assert study.masks[head](SHAPE).any()
+    for head in study.boxes:
+        study.boxes_within(head, SHAPE)
+    assert len(set(calls)) == len(calls) > 0
 
 
 def test_shapes_of_masses_that_are_distortions_or_asymmetries(folder):

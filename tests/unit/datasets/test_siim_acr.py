@@ -45,8 +45,17 @@ def test_minus_one_is_no_pneumothorax_which_says_nothing_of_other_lesions(read, 
     healthy, sick = read("siim_acr", folder)[:2]
     assert known(healthy) == {HEAD}
     assert not healthy.masks[HEAD](FULL).any()
-    assert known(sick) == {HEAD, "lesion_segmentation"}
+    assert known(sick) == {HEAD, "lesion_segmentation", "lesion_detection"}
     np.testing.assert_array_equal(sick.masks["lesion_segmentation"](FULL), sick.masks[HEAD](FULL))
+
+
+def test_every_drawing_has_a_box(read, folder):
+    healthy, sick = read("siim_acr", folder, heads={"lesion_detection": {"lesion": ["pneumothorax"]}})[:2]
+    boxes, classes = sick.boxes_within("lesion_detection", FULL)
+    assert boxes.tolist() == [[2, 2, 4, 6], [4, 0, 5, 1]]
+    assert classes.tolist() == [0, 0]
+    assert len(healthy.boxes_within("lesion_detection", FULL)[0]) == 0
+    assert healthy.labelled["lesion_detection"].tolist() == [True]
 
 
 def test_the_value_is_whether_anything_is_drawn(read, folder):
