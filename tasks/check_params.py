@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mtmed.config import Config, load
+from mtmed.data.prepare import studies
 from mtmed.errors import UserError
 from tasks.prepare_site import has_raw_studies
 
@@ -24,7 +25,7 @@ def check_params(params: str, mark: str) -> None:
     """Leave `mark`, always the same file, if the configuration is trainable and its sites have raw studies.
 
     Raises:
-        UserError: as `trainable`, or a site without raw studies.
+        UserError: as `trainable`, or a site without raw studies, or whose folder is not what its reader expects.
     """
     config = trainable(params)
     for site in config.sites:
@@ -37,8 +38,14 @@ def _expect_studies(config: Config, site: str) -> None:
     """Phantoms are still to be written, and what DVC tracks may still be pulled."""
     raw = Path(config.sites[site].raw)
     tracked = any(p.with_name(f"{p.name}.dvc").is_file() for p in (raw, *raw.parents) if p.name)
-    if site not in config.phantom and not tracked and not has_raw_studies(config, site):
+    if site in config.phantom or (tracked and not raw.is_dir()):
+        return
+    if not has_raw_studies(config, site):
         raise UserError(
             f"site {site!r} has no raw studies: expected a folder with some at sites.{site}.raw, {raw}; put them "
             "there, or leave the site out of sites"
         )
+    try:
+        next(studies(config, site, raw), None)  # the reader looks at the folder, its tables and the site's options
+    except UserError as error:
+        raise UserError(f"site {site!r}: {error}") from error

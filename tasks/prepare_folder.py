@@ -6,14 +6,13 @@ from typing import Any
 
 from mtmed.config import Config, parse
 from mtmed.config import load as load_params
+from mtmed.data.exam import KINDS
 from mtmed.data.identity import own_key
 from mtmed.data.prepare import Private, prepare
 from mtmed.data.summary import Summary
 from mtmed.datasets._base import Card
 from mtmed.errors import UserError
 from mtmed.registry import find
-
-KINDS = {"masks": "segmentation", "boxes": "detection", "values": "classification"}
 
 
 def prepare_folder(
@@ -48,7 +47,7 @@ def configuration(dataset: str, raw: Path, params: Path | None, options: Mapping
 def heads_of(card: Card) -> dict[str, dict[str, Any]]:
     """A head for each thing that a data set draws, boxes or names."""
     return {
-        term if kind == "values" else f"{term}_{KINDS[kind]}": {
+        term if kind in ("values", "measurements") else f"{term}_{KINDS[kind]}": {
             "kind": KINDS[kind], "classes": [term], "modalities": [card.modality]
         }
         for kind, terms in card.terms.items()

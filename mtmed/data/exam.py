@@ -22,6 +22,8 @@ TermLoader = Callable[[tuple[int, int]], Array]
 Box = tuple[float, float, float, float]  # x1 y1 x2 y2 in pixels of the image
 # {class of the head: the terms any of which it is}; None: the head is not labelled here
 Terms = Mapping[str, Sequence[str]] | None
+# {what a data set says of its images: the kind of head that learns it}
+KINDS = {"masks": "segmentation", "boxes": "detection", "values": "classification", "measurements": "regression"}
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def prepare(
     work = Work(private.folder / "unfinished", _fingerprint(config, site, raw, private.key))
     recipe = Recipe(config.image.size, config.split, private.key, site.scanner)
     pieces = Pieces(work, recipe, lambda line: progress(f"{name}: {line}"))
-    pieces.make(_studies(config, name, raw), processes)
+    pieces.make(studies(config, name, raw), processes)
     summary = finish(name, config.heads, work, pieces.count, out, private.folder)
     quarantined, flagged = sum(summary.quarantined.values()), sum(summary.flagged.values())
     progress(f"{name}: {summary.studies} studies prepared, {quarantined} in quarantine, {flagged} flags")
@@ -71,14 +71,18 @@ def _fingerprint(config: Config, site: SiteSpec, raw: Path, key: bytes) -> str:
     return lineage.digest([said, site.model_dump(mode="json"), part, mark, lineage.preparation(), listing(raw)])
 
 
-def _studies(config: Config, name: str, raw: Path) -> Iterator[RawStudy]:
-    """The studies of the site, those of its part of the data set if it has but one."""
+def studies(config: Config, name: str, raw: Path) -> Iterator[RawStudy]:
+    """The studies of the site `name` in `raw`, those of its part of the data set if it has but one.
+
+    Raises:
+        UserError: the folder is not what the site's reader expects, or an option does not fit.
+    """
     site = config.sites[name]
     options = datasets.options(site.dataset).model_validate(site.options)
     patients = read_part(Path(site.part), name) if site.part else None
 
     def found() -> Iterator[RawStudy]:
-        studies = datasets.studies(site.dataset, raw, options, config.heads)
-        return (s for s in studies if patients is None or s.patient in patients)
+        everyone = datasets.studies(site.dataset, raw, options, config.heads)
+        return (s for s in everyone if patients is None or s.patient in patients)
 
     return on_one_side(found) if getattr(options, "split", "folds") == "official" else found()

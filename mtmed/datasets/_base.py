@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from mtmed.data.exam import Exam, raw_study, terms_of
+from mtmed.data.exam import KINDS, Exam, raw_study, terms_of
 from mtmed.data.raw import RawStudy
 from mtmed.errors import UserError, unknown
 from mtmed.types import HeadSpec
@@ -29,7 +29,8 @@ class Card:
 
     Attributes:
         title, modality: for people, and one of our modalities.
-        terms: {masks | boxes | values: what the data set says of its images}.
+        terms: {masks | boxes | values | measurements: what the data set says of its images}; of an exam's values,
+            those that are no yes or no are measurements.
         needs: what the reader looks for on disk.
         patients: how images are grouped by patient.
         split: the official split, in words; empty: there is none.
@@ -85,7 +86,7 @@ def translated(
 def _expect_options(card: Card, options: Options, heads: Mapping[str, HeadSpec]) -> None:
     if options.split == "official" and not card.split:
         raise UserError(f"options.split: {card.title} has no official split; say folds")
-    known = {term for terms in card.terms.values() for term in terms}
+    known = {KINDS[what]: terms for what, terms in card.terms.items()}
     for head, classes in options.heads.items():
         if head not in heads:
             raise unknown("head", head, heads)
@@ -93,8 +94,9 @@ def _expect_options(card: Card, options: Options, heads: Mapping[str, HeadSpec])
             if name not in heads[head].classes:
                 raise unknown(f"class of head {head!r}", name, heads[head].classes)
         for term in (t for terms in terms_of(heads[head], classes or {}) for t in terms):
-            if classes and term not in known:
-                raise unknown(f"term of {card.title}", term, known)
+            offered = known.get(heads[head].kind, ())
+            if classes and term not in offered:
+                raise unknown(f"term of {card.title} for {heads[head].kind}", term, offered or {"(none)"})
 
 
 def root(raw: Path, card: Card, deepest: int = 2) -> Path:

@@ -60,7 +60,8 @@ CARD = Card(
     terms={
         "masks": OUTLINED,
         "boxes": OUTLINED,
-        "values": ("malignant", "suspicious", "density", "dense"),
+        "values": ("malignant", "suspicious", "dense"),
+        "measurements": ("density",),
     },
     needs=(
         # all four: a film that is in the tables of masses and of calcifications has the lesions of both

@@ -42,7 +42,7 @@ RADIUS = 3.5  # pixels of 0.07 mm: the 0.5 mm that a microcalcification measures
 CARD = Card(
     title="INbreast",
     modality="mammography",
-    terms={"masks": MARKED, "boxes": MARKED, "values": ("suspicious", *MARKED, "density", "dense")},
+    terms={"masks": MARKED, "boxes": MARKED, "values": ("suspicious", *MARKED, "dense"), "measurements": ("density",)},
     needs=(
         Need(TABLE, "a row per image, separated by semicolons"),
         Need(f"{IMAGES}/*.dcm", "the images, <image>_<patient>_MG_R_CC_ANON.dcm"),

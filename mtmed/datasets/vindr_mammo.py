@@ -43,7 +43,7 @@ QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 CARD = Card(
     title="VinDr-Mammo",
     modality="mammography",
-    terms={"boxes": (*MARKED, "suspicious"), "values": ("suspicious", *MARKED, "density", "dense")},
+    terms={"boxes": (*MARKED, "suspicious"), "values": ("suspicious", *MARKED, "dense"), "measurements": ("density",)},
     needs=(
         Need(FINDINGS, "a row per finding, or per image without one"),
         Need(f"{IMAGES}/*/*.dicom", "the images, <study_id>/<image_id>.dicom"),

@@ -60,8 +60,25 @@ def test_a_site_needs_raw_studies_unless_they_are_still_to_come(folder):
     (folder / "raw/elm").mkdir(parents=True)
     with pytest.raises(UserError, match="site 'elm' has no raw studies"):
         check_params(written(elm), "mark")
+    (folder / "raw/elm").rmdir()
     (folder / "raw/elm.dvc").touch()  # `dvc pull` will bring them
     check_params(written(elm), "mark")
     (folder / "raw/elm.dvc").unlink()
-    (folder / "raw/elm/manifest.csv").touch()
+    (folder / "raw/elm").mkdir()
+    (folder / "raw/elm/manifest.csv").write_text("image,patient_id,modality\n")
     check_params(written(elm), "mark")
+
+
+@pytest.mark.parametrize(
+    ("site", "message"),
+    [
+        ({"dataset": "rsna_pneumonia"}, "site 'elm': RSNA Pneumonia.*lacks .*; found manifest.csv"),
+        ({"dataset": "manifest", "options": {"where": {"scaner": ["A"]}}}, "site 'elm': unknown column 'scaner'"),
+        ({"dataset": "manifest", "options": {"manifest": "all.csv"}}, "site 'elm': .*all.csv"),
+    ],
+)
+def test_a_folder_that_is_not_what_the_reader_expects_is_told_before_anything_runs(folder, site, message):
+    (folder / "raw/elm").mkdir(parents=True)
+    (folder / "raw/elm/manifest.csv").write_text("image,patient_id,modality\n")
+    with pytest.raises(UserError, match=message):
+        check_params(written({"elm": {"raw": "raw/elm", **site}}), "mark")
