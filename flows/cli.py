@@ -264,7 +264,10 @@ def _option(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals:
         raise UserError(f"--option {text}: expected KEY=VALUE")
-    return key, yaml.safe_load(value)
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UserError(f"--option {key}: expected YAML, {' '.join(str(error).split())}") from error
 
 
 def _warn(prefix: str) -> Callable[[str], None]:

@@ -1,21 +1,41 @@
 """How a user's mistake is told: one line on stderr, and one in Prefect's log."""
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from mtmed.errors import UserError
+
+REFUSALS = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.ENOTDIR,
+    errno.EFBIG,
+)  # of the system, to a user
 
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """A user's mistake is one line on stderr and exit status 2."""
+    """A user's mistake, or a disk that is full or closed to the user, is one line on stderr and exit status 2."""
     try:
         yield
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
-        raise SystemExit(2) from None
+        _end(str(error))
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        _end(f"{error.filename or 'the disk'}: {error.strerror}")
+
+
+def _end(message: str) -> NoReturn:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    raise SystemExit(2) from None
 
 
 def keep_log_short() -> None:

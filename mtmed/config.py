@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mtmed import datasets, modalities
 from mtmed.errors import UserError, unknown
@@ -75,7 +75,8 @@ class SiteSpec(Spec):
     """A site: the reader of its data set, where the raw studies lie, and the reader's own options.
 
     Attributes:
-        part: a CSV with the columns patient and site, as `mtmed partition` writes it: only the patients of this site.
+        part: a CSV below parts/ with the columns patient and site, as `mtmed partition` writes it: only the patients of
+            this site.
         scanner: through which its images are seen.
     """
 
@@ -84,6 +85,13 @@ class SiteSpec(Spec):
     options: dict[str, Any] = {}
     part: str | None = None
     scanner: ScannerSpec | None = None
+
+    @field_validator("part")
+    @classmethod
+    def _watched(cls, part: str | None) -> str | None:
+        if part is not None and (Path(part).parts[:1] != ("parts",) or ".." in Path(part).parts):
+            raise ValueError(f"expected a file below parts/, whose changes dvc.yaml watches; got {part}")
+        return part
 
 
 class SplitSpec(Spec):
@@ -224,24 +232,39 @@ def load(path: Path | str = "params.yaml") -> Config:
     Raises:
         UserError: missing file, bad YAML, unknown key (with the nearest name) or impossible value.
     """
+    return parse(sections(path), str(path))
+
+
+def sections(path: Path | str) -> dict[str, Any]:
+    """What a configuration file says, unchecked, by section.
+
+    Raises:
+        UserError: missing file, bad YAML, or no sections.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no configuration at {path}: run from the project's folder, or name the file")
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not in UTF-8 (byte {error.start}): save it as UTF-8") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    return parse(raw, str(path))
+    return _expect_sections(raw, str(path))
 
 
 def parse(raw: Any, origin: str = "the configuration") -> Config:
     """Check a configuration that is already in memory; `origin` names it in errors."""
-    if not isinstance(raw, dict):
-        raise UserError(f"{origin} holds no sections: expected sites, heads, model, training, ...")
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(_expect_sections(raw, origin))
     except ValidationError as error:
         raise UserError(f"{origin}: {one_line(error, Config)}") from error
+
+
+def _expect_sections(raw: Any, origin: str) -> dict[str, Any]:
+    if not isinstance(raw, dict):
+        raise UserError(f"{origin} holds no sections: expected sites, heads, model, training, ...")
+    return raw
 
 
 def _expect_name(noun: str, name: str, taken: Collection[str] = ()) -> None:

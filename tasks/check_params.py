@@ -5,7 +5,8 @@ from pathlib import Path
 from mtmed.config import Config, load
 from mtmed.data.prepare import studies
 from mtmed.errors import UserError
-from tasks.prepare_site import has_raw_studies
+from mtmed.phantoms import is_synthetic
+from tasks.prepare_site import RAW, has_raw_studies
 
 
 def trainable(params: str) -> Config:
@@ -25,20 +26,33 @@ def check_params(params: str, mark: str) -> None:
     """Leave `mark`, always the same file, if the configuration is trainable and its sites have raw studies.
 
     Raises:
-        UserError: as `trainable`, or a site without raw studies, or whose folder is not what its reader expects.
+        UserError: as `trainable`, or a site without raw studies, or whose folder is not what its reader expects, or
+            a phantom's folder that holds something else.
     """
     config = trainable(params)
+    for phantom in config.phantom:
+        _expect_no_others(phantom)
     for site in config.sites:
         _expect_studies(config, site)
     Path(mark).parent.mkdir(parents=True, exist_ok=True)
     Path(mark).write_text("params.yaml can be run\n")
 
 
+def _expect_no_others(phantom: str) -> None:
+    """DVC empties a stage's folder before it runs: real images there would be gone."""
+    folder = RAW / phantom
+    if folder.is_dir() and any(folder.iterdir()) and not is_synthetic(folder):
+        raise UserError(
+            f"{folder} holds files that no phantom wrote, and the phantom {phantom!r} would replace them: move them "
+            f"elsewhere and name that in sites, or take {phantom!r} out of phantom"
+        )
+
+
 def _expect_studies(config: Config, site: str) -> None:
     """Phantoms are still to be written, and what DVC tracks may still be pulled."""
     raw = Path(config.sites[site].raw)
     tracked = any(p.with_name(f"{p.name}.dvc").is_file() for p in (raw, *raw.parents) if p.name)
-    if site in config.phantom or (tracked and not raw.is_dir()):
+    if raw in {RAW / phantom for phantom in config.phantom} or (tracked and not raw.is_dir()):
         return
     if not has_raw_studies(config, site):
         raise UserError(

@@ -3,7 +3,7 @@
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,12 +14,13 @@ import yaml
 
 from mtmed import __version__, datasets
 from mtmed.config import Config, parse
-from mtmed.data import partition, scanner
+from mtmed.data import dealing, partition, scanner
 from mtmed.data.patients import Count, Patient, gather, total
 from mtmed.errors import UserError
 from tasks.prepare_folder import configuration
 
 Sites = dict[str, dict[str, Any]]
+MANY = 8  # values of a column are listed if they are fewer
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,12 @@ def partition_dataset(wish: Wish) -> Iterator[str]:
     _expect_valid(config, sites)
     where = partition.partition(patients, names, rule, wish.seed, wish.at_least)
     counts = {site: total(p for p in patients if where[p.name] == site) for site in names}
-    _write(wish.out, partition.table(where), {"recipe": _recipe(wish, where, counts), "sites": sites})
+    values = {site: _values(p for p in patients if where[p.name] == site) for site in names} if rule.column else {}
+    recipe = {**_recipe(wish, where, counts), **({rule.column: values} if values else {})}
+    _write(wish.out, partition.table(where), {"recipe": recipe, "sites": sites})
     yield from _told(wish, where, counts)
+    yield from (f"{rule.column} of {site}: {some}" for site, some in values.items())
+    yield ""
     yield from _yaml({"sites": sites}).splitlines()
 
 
@@ -79,6 +84,8 @@ def _expect_sound(wish: Wish, rule: partition.Rule) -> None:
         raise UserError("--sites: expected names, e.g. north,south (only natural:COLUMN can do without)")
     if wish.out.suffix != ".csv":
         raise UserError(f"--out {wish.out}: expected a name that ends in .csv (a .yaml is written beside it)")
+    if wish.out.parts[:1] != ("parts",) or ".." in wish.out.parts:
+        raise UserError(f"--out {wish.out}: expected a file below parts/, e.g. parts/{wish.out.name}")
 
 
 def _patients(wish: Wish, rule: partition.Rule, config: Config) -> list[Patient]:
@@ -87,6 +94,12 @@ def _patients(wish: Wish, rule: partition.Rule, config: Config) -> list[Patient]
     options = datasets.options(wish.dataset).model_validate(config.sites[wish.dataset].options)
     studies = datasets.studies(wish.dataset, wish.raw, options, config.heads)
     return gather(studies, config.heads, rule.column if rule.name == "natural" else None)
+
+
+def _values(patients: Iterable[Patient]) -> str:
+    """What a column says of some patients: a few values, or the first and the last of many."""
+    found = [value or "(none)" for value in dealing.values(list(patients))]
+    return ", ".join(found) if len(found) < MANY else f"{found[0]} to {found[-1]} ({len(found)} values)"
 
 
 def _entries(wish: Wish, names: Sequence[str], rule: partition.Rule) -> Sites:
@@ -165,7 +178,7 @@ def _told(wish: Wish, where: Mapping[str, str], counts: Mapping[str, Patient]) -
     yield from _columns(rows)
     yield ""
     yield "of a label: positive/labelled images; a number alone: labelled images (masks are not opened for this)"
-    yield f"written: {wish.out} and {wish.out.with_suffix('.yaml')}; for params.yaml:"
+    yield f"written: {wish.out} and {wish.out.with_suffix('.yaml')}; they name patients: keep a hospital's out of git"
     yield ""
 
 

@@ -1,15 +1,16 @@
 """A folder of a data set -> prepared samples, outside any project: what the stage does, by one command."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mtmed.config import Config, parse
-from mtmed.config import load as load_params
+from mtmed.config import Config, parse, sections
 from mtmed.data.exam import KINDS
 from mtmed.data.identity import own_key
-from mtmed.data.prepare import Private, prepare
+from mtmed.data.prepare import Private, prepare, studies
 from mtmed.data.summary import Summary
+from mtmed.data.work import UNFINISHED
 from mtmed.datasets._base import Card
 from mtmed.errors import UserError
 from mtmed.registry import find
@@ -27,11 +28,24 @@ def prepare_folder(
     Raises:
         UserError: a mistake in the options, or a folder that is not what the reader expects.
     """
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "index.json").is_file())):
-        raise UserError(f"--out {out} holds something else: expected a new folder, or one of prepared samples")
+    folder = out.with_name(f"{out.name}-private") if out.name else Path(f"../{Path.cwd().name}-private")
+    _expect_own(out, folder, dataset, raw)
     config = configuration(dataset, raw, params, options)
-    folder = out.with_name(f"{out.name}-private")
+    next(studies(config, dataset, raw), None)  # a mistake is told before anything is written
     return prepare(dataset, config, raw, out, Private(own_key(folder), folder), processes)
+
+
+def _expect_own(out: Path, private: Path, dataset: str, raw: Path) -> None:
+    """Refuse to replace what is not an earlier preparation of the same data set, finished or killed."""
+    if out.resolve().is_relative_to(raw.resolve()):
+        raise UserError(f"--out {out} lies in --raw {raw}, where nothing is written: expected another folder")
+    if not out.exists() or (private / UNFINISHED).is_dir():
+        return
+    summary = out / "summary.json"
+    before = json.loads(summary.read_text()).get("site") if summary.is_file() else None
+    if not out.is_dir() or (any(out.iterdir()) and before != dataset):
+        held = f"prepared samples of {before}" if before else "something else"
+        raise UserError(f"--out {out} holds {held}: expected a new folder, or one of prepared samples of {dataset}")
 
 
 def configuration(dataset: str, raw: Path, params: Path | None, options: Mapping[str, Any]) -> Config:
@@ -40,8 +54,9 @@ def configuration(dataset: str, raw: Path, params: Path | None, options: Mapping
     site = {"dataset": dataset, "raw": str(raw), "options": dict(options)}
     if params is None and not Path("params.yaml").is_file():
         return parse({"sites": {dataset: site}, "heads": getattr(reader, "HEADS", None) or heads_of(reader.CARD)})
-    given = load_params(params or "params.yaml").model_dump(mode="json", include={"image", "split", "heads"})
-    return parse({**given, "sites": {dataset: site}})
+    file = params or Path("params.yaml")
+    given = {name: said for name, said in sections(file).items() if name in ("image", "split", "heads")}
+    return parse({**given, "sites": {dataset: site}}, str(file))
 
 
 def heads_of(card: Card) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from mtmed.config import Config
 from mtmed.data.identity import PUBLIC, own_key
 from mtmed.data.prepare import Private, prepare
 from mtmed.errors import unknown
-from mtmed.phantoms import write
+from mtmed.phantoms import is_synthetic, write
 
 RAW, PREPARED = Path("data/raw"), Path("data/prepared")
 PRIVATE = Path("private")  # keys, and the lists that lead back from pseudonyms: never an output of a stage
@@ -32,5 +32,6 @@ def prepare_site(config: Config, site: str, processes: int | None = None) -> dic
     if site not in config.sites:
         raise unknown("site", site, config.sites)
     folder = PRIVATE / site
-    private = Private(PUBLIC if site in config.phantom else own_key(folder), folder)
-    return prepare(site, config, Path(config.sites[site].raw), PREPARED / site, private, processes).as_dict()
+    raw = Path(config.sites[site].raw)
+    private = Private(PUBLIC if is_synthetic(raw) else own_key(folder), folder)
+    return prepare(site, config, raw, PREPARED / site, private, processes).as_dict()

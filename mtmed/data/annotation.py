@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mtmed.data import pixels
-from mtmed.data.quality import BadStudy, check_mask
+from mtmed.data.quality import LARGEST, BadStudy, check_mask
 from mtmed.types import Array
 
 
@@ -30,13 +30,21 @@ def parse_boxes(cell: str) -> list[dict[str, Any]]:
     """
     try:
         boxes = json.loads(cell or "[]")
-        valid = all(len([float(v) for v in box["xywh"]]) == 4 for box in boxes)
-    except (ValueError, TypeError, KeyError) as error:
+        valid = isinstance(boxes, list) and all(_four_numbers(box["xywh"]) for box in boxes)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         # not quoted: a reason ends up in reports, and a cell may name somebody
         raise BadStudy('boxes not understood: expected [{"label": ..., "xywh": [x, y, w, h]}]') from error
     if not valid:
-        raise BadStudy("boxes not understood: expected four numbers in xywh")
+        raise BadStudy("boxes not understood: expected a list of boxes, and four finite numbers in xywh")
     return list(boxes)
+
+
+def _four_numbers(xywh: Any) -> bool:
+    return (
+        isinstance(xywh, list)
+        and len(xywh) == 4
+        and all(isinstance(v, int | float) and abs(v) < LARGEST for v in xywh)  # NaN is not below
+    )
 
 
 def resized(mask: Array, shape: tuple[int, int]) -> Array:

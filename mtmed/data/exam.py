@@ -35,7 +35,8 @@ class Exam:
         boxes: (term, box) of what was found, or the loader of the mask that the box surrounds; one finding may be
             listed under several terms.
         all_boxes: the terms of which `boxes` has every one there is.
-        values: {term: number}; 0 absent, 1 present, or a measurement; what is not there is unknown.
+        values: {term: 0 absent, 1 present}; what is not there is unknown.
+        measurements: {term: number}, where it was measured.
         The others are as in `RawStudy`.
     """
 
@@ -47,6 +48,7 @@ class Exam:
     boxes: Sequence[tuple[str, Box | TermLoader]] = ()
     all_boxes: frozenset[str] = frozenset()
     values: Mapping[str, float] = field(default_factory=dict)
+    measurements: Mapping[str, float] = field(default_factory=dict)
     extent_mm: tuple[float, float] | None = None
     view: str = ""
     laterality: str = ""
@@ -159,5 +161,5 @@ def _measured(exam: Exam, classes: Sequence[Sequence[str]]) -> Labels:
     if several:
         raise UserError(f"a measurement is one term of a data set: expected one, got {', '.join(several)}")
     terms = [next(iter(terms), "") for terms in classes]
-    values = np.array([exam.values.get(term, 0.0) for term in terms], np.float32)
-    return Labels(np.array([term in exam.values for term in terms]), values=values)
+    values = np.array([exam.measurements.get(term, 0.0) for term in terms], np.float32)
+    return Labels(np.array([term in exam.measurements for term in terms]), values=values)

@@ -83,8 +83,9 @@ def partition(
         smallest = min(map(len, members))
         if smallest >= at_least:
             return dict(sorted((name, site) for site, names in zip(sites, members, strict=True) for name in names))
+    site = sites[min(range(len(sites)), key=lambda k: len(members[k]))]
     raise UserError(
-        f"{rule.name} leaves a site with {smallest} patients: expected at least {at_least} (--at-least); "
+        f"{rule.name} leaves {site} with {smallest} of the patients: expected at least {at_least} (--at-least); "
         + ("take fewer sites" if rule.name == "natural" else "take a larger alpha or fewer sites")
     )
 

@@ -102,10 +102,10 @@ class Pieces:
             piece.refuse(name, answer)
             return
         digest = answer.digest.hex()
-        first = self._seen.setdefault(digest, name)
-        if first != name:
-            piece.refuse(name, Refused(f"duplicate: the same picture as {first}"))
+        if digest in self._seen:
+            piece.refuse(name, Refused(f"duplicate: the same picture as {self._seen[digest]}"))
             return
+        self._seen[digest] = name
         piece.rows.append(answer.row)
         piece.hashes.append((name, digest, answer.likeness.tobytes().hex()))
         piece.flags += [(name, kind, what) for kind, what in answer.flags]

@@ -2,13 +2,14 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 
 from mtmed.data import burned_in, pixels_dicom
 from mtmed.data.quality import BadStudy, check_size
@@ -17,6 +18,7 @@ from mtmed.types import Array
 DICOM_SUFFIXES = {".dcm", ".dicom", ".dic", ".ima", ""}
 # no others: a PostScript file is a program
 FORMATS = ("PNG", "JPEG", "PPM", "TIFF", "BMP", "GIF", "JPEG2000", "WEBP")
+LOSSY = ("JPEG", "JPEG2000", "WEBP")  # the last two may be lossless; as masks nobody uses them
 GREY_MODES = {"1", "L", "I", "F", "I;16", "I;16B", "I;16L"}
 IMAGE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".pgm", ".ppm", ".pnm", ".tif", ".tiff"),
@@ -67,7 +69,7 @@ def read(path: Path) -> Picture:
     """
     with _one_line(path):
         if not _is_dicom(path):
-            image = _brightness(_decode(path, grey=True))
+            image = _brightness(_decode(path, _grey))
             return Picture(image, burned_in=burned_in.flag(None, image))
         image, said = pixels_dicom.read(path)
         found = burned_in.flag(said.stated_burned_in, image)
@@ -75,10 +77,14 @@ def read(path: Path) -> Picture:
 
 
 def read_mask(path: Path) -> Array:
-    """The stored values [H,W] of a mask file, unscaled: 0, 1, 2 or 255 mean what the data set says."""
+    """The stored values [H,W] of a mask file, unscaled: 0, 1, 2 or 255 mean what the data set says.
+
+    Raises:
+        BadStudy: as `read`, or a picture whose values are no labels.
+    """
     with _one_line(path):
-        stored = pixels_dicom.read_mask(path) if _is_dicom(path) else _decode(path, grey=False)
-        return stored.astype(np.int64)
+        stored = pixels_dicom.read_mask(path) if _is_dicom(path) else _decode(path, _labels)
+        return stored.astype(np.int32)
 
 
 @contextmanager
@@ -128,7 +134,7 @@ def _start(path: Path) -> bytes:
         return file.read(132)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path) -> ImageFile:
     try:
         return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
@@ -139,15 +145,44 @@ def _open(path: Path) -> Image.Image:
     raise BadStudy(f"unreadable {_suffix(path)}: expected DICOM, PNG, JPEG, PGM or TIFF, got {kind}")
 
 
-def _decode(path: Path, grey: bool) -> Array:
+def _decode(path: Path, values: Callable[[ImageFile], Array]) -> Array:
     with _open(path) as file:
         check_size(file.height, file.width)
         if getattr(file, "n_frames", 1) > 1:
             raise BadStudy(f"series of frames: expected one image, got {getattr(file, 'n_frames', 0)} frames")
-        # a palette or colour mask keeps its index or first channel, an image becomes grey
-        if file.mode in GREY_MODES or (file.mode == "P" and not grey):
-            return np.asarray(file)
-        return np.asarray(file.convert("RGB").convert("L"))
+        return values(file)
+
+
+def _grey(file: ImageFile) -> Array:
+    return np.asarray(file if file.mode in GREY_MODES else file.convert("RGB").convert("L"))
+
+
+def _labels(file: ImageFile) -> Array:
+    """The values of a mask: grey ones, whatever holds them, or the indices of a palette of colours."""
+    if file.format == "PPM" and _levels(file) not in (255, 65535):  # others are scaled by the decoder
+        raise BadStudy("mask of scaled values: expected a PGM of 255 levels, or PNG")
+    values = np.asarray(file if file.mode in GREY_MODES else file.convert("RGB"))
+    if values.ndim == 3:
+        if (values == values[..., :1]).all():
+            values = values[..., 0]
+        elif file.mode == "P":
+            values = np.asarray(file)
+        else:
+            raise BadStudy("mask in colours: expected one value per pixel, as in a PNG of grey levels")
+    return _black_and_white(values) if file.format in LOSSY else values
+
+
+def _levels(file: ImageFile) -> int:
+    """The largest value that a PGM may hold; its decoders are called `ppm...` where that is to be minded."""
+    decoder, _, _, arguments = file.tile[0]
+    return int(arguments[1]) if decoder.startswith("ppm") and isinstance(arguments, tuple) else 255
+
+
+def _black_and_white(values: Array) -> Array:
+    """Of a compression that blurs, 0 and 255: no other value would survive."""
+    if np.mean((values > 64) & (values < 192)) > 0.05:
+        raise BadStudy("mask of blurred values: expected black and white, or a format that keeps values, as PNG")
+    return np.where(values > 127, np.uint8(255), np.uint8(0))
 
 
 def _brightness(values: Array) -> Array:

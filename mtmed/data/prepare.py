@@ -18,7 +18,7 @@ from mtmed.data.raw import RawStudy
 from mtmed.data.sample import Recipe
 from mtmed.data.split import on_one_side
 from mtmed.data.summary import Summary
-from mtmed.data.work import Work, listing
+from mtmed.data.work import UNFINISHED, Work, alone, listing
 from mtmed.errors import UserError
 
 
@@ -51,15 +51,17 @@ def prepare(
         UserError: the data set as a whole is not as expected, or nothing of it can be used.
     """
     site = config.sites[name]
-    if not raw.is_dir():
-        raise UserError(f"no raw studies of site {name!r}: expected a folder at {raw}")
-    work = Work(private.folder / "unfinished", _fingerprint(config, site, raw, private.key))
-    recipe = Recipe(config.image.size, config.split, private.key, site.scanner)
-    pieces = Pieces(work, recipe, lambda line: progress(f"{name}: {line}"))
-    pieces.make(studies(config, name, raw), processes)
-    summary = finish(name, config.heads, work, pieces.count, out, private.folder)
-    quarantined, flagged = sum(summary.quarantined.values()), sum(summary.flagged.values())
-    progress(f"{name}: {summary.studies} studies prepared, {quarantined} in quarantine, {flagged} flags")
+    found = studies(config, name, raw)
+    with alone(private.folder):
+        work = Work(private.folder / UNFINISHED, _fingerprint(config, site, raw, private.key))
+        recipe = Recipe(config.image.size, config.split, private.key, site.scanner)
+        pieces = Pieces(work, recipe, lambda line: progress(f"{name}: {line}"))
+        pieces.make(found, processes)
+        summary = finish(name, config.heads, work, pieces.count, out, private.folder)
+    progress(f"{name}: {summary.studies} studies prepared")
+    for where, kinds in (("quarantine.csv", summary.quarantined), ("flags.csv", summary.flagged)):
+        for kind, count in kinds.items():
+            progress(f"{name}: {count} in {where}: {kind}")
     return summary
 
 
@@ -77,6 +79,8 @@ def studies(config: Config, name: str, raw: Path) -> Iterator[RawStudy]:
     Raises:
         UserError: the folder is not what the site's reader expects, or an option does not fit.
     """
+    if not raw.is_dir():
+        raise UserError(f"no raw studies of site {name!r}: expected a folder at {raw}")
     site = config.sites[name]
     options = datasets.options(site.dataset).model_validate(site.options)
     patients = read_part(Path(site.part), name) if site.part else None

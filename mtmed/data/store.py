@@ -8,13 +8,14 @@ header. Pixels are read from the mapped file when they are asked for: nothing is
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from errno import ENOSPC
 from functools import cached_property, lru_cache
 from hashlib import file_digest, md5
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from mtmed.errors import UserError
@@ -131,8 +132,14 @@ def write_shard(path: Path, rows: Sequence[Row]) -> None:
     tensors = {f"mask.{h}": np.stack([row.masks[h] for row in rows if h in row.masks]) for h in counts}
     entries = json.dumps([row.entry for row in rows], separators=(",", ":"))
     temporary = path.with_name(f"{path.name}.part")
-    # one key: the header keeps no order of several
-    save_file({"images": np.stack([row.image for row in rows]), **tensors}, temporary, metadata={"studies": entries})
+    try:  # one key: the header keeps no order of several
+        save_file(
+            {"images": np.stack([row.image for row in rows]), **tensors}, temporary, metadata={"studies": entries}
+        )
+    except SafetensorError as error:
+        raise OSError(
+            ENOSPC, "samples cannot be written; is the disk full, or was the folder moved away?", str(path)
+        ) from error
     temporary.chmod(0o644)  # safetensors writes files that only their owner may read
     temporary.replace(path)
 

@@ -4,11 +4,13 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
-from mtmed.errors import UserError, unknown
+from mtmed.errors import UserError
 
 SEPARATORS = ",;\t|"
+csv.field_size_limit(16_000_000)  # characters of a cell; run lengths and boxes are longer than Python's limit
 
 Row = dict[str, str]
 
@@ -68,7 +70,7 @@ def _lines(path: Path, separator: str) -> Iterator[list[str]]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             yield from csv.reader(file, delimiter=separator)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a CSV file in UTF-8: {error}") from error
+        raise UserError(f"{path} is not a CSV file in UTF-8: save it as 'CSV UTF-8'; {error}") from error
 
 
 def _expect_columns(path: Path, header: list[str], required: Iterable[str], separator: str) -> None:
@@ -77,5 +79,13 @@ def _expect_columns(path: Path, header: list[str], required: Iterable[str], sepa
         return
     other = next((s for s in SEPARATORS if s != separator and len(header) <= 1 and s in "".join(header)), None)
     if other:
-        raise UserError(f"{path}: expected columns separated by {separator!r}, found {other!r}")
-    raise UserError(f"{path}: {unknown('column', missing[0], header or ['(an empty file)'])}")
+        raise UserError(
+            f"{path}: expected columns separated by {separator!r}, found {other!r}: save it with the former"
+        )
+    if not any(header):
+        raise UserError(
+            f"{path}: expected a header with the columns {', '.join(required)}, found an empty line or file"
+        )
+    near = get_close_matches(missing[0], header, n=1)
+    hint = f"; is it {near[0]!r}?" if near else ""
+    raise UserError(f"{path}: no column {missing[0]!r}; found {', '.join(map(repr, header))}{hint}")

@@ -8,13 +8,34 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from shutil import copyfile, rmtree
 from typing import Any
 
 from mtmed.data import store
+from mtmed.errors import UserError
 
-SAME = "fingerprint"
+UNFINISHED, SAME = "unfinished", "fingerprint"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold `folder`, so that two preparations never make the same samples.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)  # ends with the process, whatever ends that
+        yield
+    except BlockingIOError:
+        raise UserError(f"another preparation is at work in {folder}: wait for it, or end it") from None
+    finally:
+        os.close(descriptor)
 
 
 class Work:
@@ -50,8 +71,12 @@ class Work:
         return (json.loads(self._record(number).read_text()) for number in range(count))
 
     def hand_over(self, out: Path, count: int) -> None:
-        """Put the shards into `out` and list them there; they stay here until `clear`, for a kill may come between."""
+        """Put the shards into `out` and list them there; they stay here until `clear`, for a kill may come between.
+
+        Meanwhile `out` has no index: samples that are half the old ones and half the new cannot be read.
+        """
         out.mkdir(parents=True, exist_ok=True)
+        (out / store.INDEX).unlink(missing_ok=True)
         for old in out.glob("samples-*.safetensors"):
             old.unlink()
         made = [self.shard(number) for number in range(count) if self.shard(number).is_file()]
@@ -80,6 +105,7 @@ def listing(raw: Path) -> str:
     for folder, below, files in os.walk(raw, followlinks=True):
         below.sort()
         for name in sorted(files):
-            found = (Path(folder) / name).stat(follow_symlinks=False)
-            whole.update(f"{folder}/{name}\\0{found.st_size}\\0{found.st_mtime_ns}\\n".encode())
+            path = Path(folder) / name
+            found = path.stat() if path.exists() else path.lstat()  # a link's target may change; or be missing
+            whole.update(os.fsencode(path) + f"\\0{found.st_size}\\0{found.st_mtime_ns}\\n".encode())
     return whole.hexdigest()

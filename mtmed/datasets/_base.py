@@ -29,8 +29,7 @@ class Card:
 
     Attributes:
         title, modality: for people, and one of our modalities.
-        terms: {masks | boxes | values | measurements: what the data set says of its images}; of an exam's values,
-            those that are no yes or no are measurements.
+        terms: {masks | boxes | values | measurements: what the data set says of its images}.
         needs: what the reader looks for on disk.
         patients: how images are grouped by patient.
         split: the official split, in words; empty: there is none.

@@ -229,11 +229,11 @@ def _targets(lesions: list[Lesion], cases: Mapping[str, list[Path]]) -> dict[str
     return {
         "masks": {term: partial(draw, tuple(drawn)) for term, drawn in outlines.items()},
         "boxes": [(term, alone[outline]) for term, drawn in outlines.items() for outline in drawn],
-        "values": _values([lesion.row for lesion in lesions]),
+        **_assessed([lesion.row for lesion in lesions]),
     }
 
 
-def _values(rows: list[Row]) -> dict[str, float]:
+def _assessed(rows: list[Row]) -> dict[str, dict[str, float]]:
     """A film is malignant or suspicious if any of its lesions is, and is not if none of them is."""
     if not all(row["pathology"] in ("", *PATHOLOGY) for row in rows):
         raise BadStudy(f"pathology not understood: expected one of {', '.join(PATHOLOGY)}")
@@ -242,10 +242,13 @@ def _values(rows: list[Row]) -> dict[str, float]:
         "suspicious": _worst([SUSPICIOUS.get(row["assessment"]) for row in rows]),
     }
     densities = {row["density"] for row in rows}
-    if len(densities) == 1 and densities <= {"1", "2", "3", "4"}:  # 0 is found, too
-        density = float(densities.pop())
-        values |= {"density": density, "dense": float(density >= 3)}
-    return {term: value for term, value in values.items() if value is not None}
+    known = len(densities) == 1 and densities <= {"1", "2", "3", "4"}  # 0 is found, too
+    density = float(densities.pop()) if known else None
+    values["dense"] = density and float(density >= 3)
+    return {
+        "values": {term: value for term, value in values.items() if value is not None},
+        "measurements": {} if density is None else {"density": density},
+    }
 
 
 def _worst(values: Sequence[float | None]) -> float | None:

@@ -14,7 +14,7 @@ from skimage.draw import disk, polygon
 
 from mtmed.data.exam import Box, Exam
 from mtmed.data.quality import BadStudy
-from mtmed.data.table import Row, read_table
+from mtmed.data.table import Row, grouped, read_table
 from mtmed.datasets._base import Card, Need, root
 from mtmed.types import Array
 
@@ -76,10 +76,11 @@ def exams(raw: Path) -> Iterator[Exam]:
     # by what the folders hold, not by paths made of cells: nothing outside can be named
     images = {p.name.split("_")[0]: p for p in sorted((folder / IMAGES).glob("[!.]*.dcm"))}
     contours = {p.stem: p for p in (folder / CONTOURS).glob("[!.]*.xml")}
-    for row in read_table(folder / TABLE, COLUMNS, separator=";"):
-        name = row["File Name"]
+    for name, (row, *again) in grouped(read_table(folder / TABLE, COLUMNS, separator=";"), "File Name").items():
         exam = _described(row, images.get(name, folder / IMAGES))
         try:
+            if again:
+                raise BadStudy("image listed twice: expected one row per image")
             if name not in images:
                 raise BadStudy(f"no image of this row: expected {IMAGES}/<File Name>_<patient>_MG_... .dcm")
             yield replace(exam, **_targets(_outlined(contours.get(name), row["Bi-Rads"]), row))
@@ -117,14 +118,18 @@ def _targets(contours: list[Contour] | None, row: Row) -> dict[str, Any]:
     """What is known of an image, as fields of an `Exam`."""
     found = {t: [c.points for c in contours or () if t == "lesion" or t in c.kinds] for t in MARKED}
     known = _known(contours)
+    assessment = row["Bi-Rads"].lower()
+    density = float(row["ACR"]) if row["ACR"] in ("1", "2", "3", "4") else None
     return {
         "masks": {term: partial(draw, tuple(found[term])) for term in known},
         "boxes": [(term, _box(points)) for term in MARKED for points in found[term]],
         "all_boxes": known,
         "values": {
             **{term: float(bool(found[term])) for term in MARKED if term in known or found[term]},
-            **_assessed(row),
+            **({"suspicious": SUSPICIOUS[assessment]} if assessment in SUSPICIOUS else {}),
+            **({"dense": float(density >= 3)} if density else {}),
         },
+        "measurements": {"density": density} if density else {},
     }
 
 
@@ -134,14 +139,6 @@ def _known(contours: list[Contour] | None) -> frozenset[str]:
         return frozenset()
     # a contour without a kind may be of any
     return frozenset(MARKED if all(c.kinds for c in contours) else ("lesion",))
-
-
-def _assessed(row: Row) -> dict[str, float]:
-    assessment, density = row["Bi-Rads"].lower(), row["ACR"]
-    values = {"suspicious": SUSPICIOUS[assessment]} if assessment in SUSPICIOUS else {}
-    if density in ("1", "2", "3", "4"):
-        values |= {"density": float(density), "dense": float(density >= "3")}
-    return values
 
 
 def read_contours(path: Path) -> list[Contour]:

@@ -95,6 +95,7 @@ def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Itera
     tables = {name: read_table(raw / _inside(name), REQUIRED) for name in names}
     columns = {name: set(rows.columns) for name, rows in tables.items()}
     rules = _written_rules(options, heads, set().union(*columns.values()))
+    _expect_modality(options, columns)
     seen: set[str] = set()
     for name, rows in tables.items():
         defaults = {h: default_rule(spec, columns[name]) for h, spec in heads.items()}
@@ -102,10 +103,16 @@ def studies(raw: Path, options: Options, heads: Mapping[str, HeadSpec]) -> Itera
         for number, row in enumerate(rows, 2):
             if holds(options.where, row):
                 study = _study(raw, PurePosixPath(name).parent, row, options, heads, known)
-                if study.study in seen:  # said without its name, which may be a patient's
+                if not study.fault and study.study in seen:  # said without its name, which may be a patient's
                     raise UserError(f"{name}, row {number}: its image is listed twice; expected one row per image")
                 seen.add(study.study)
                 yield study
+
+
+def _expect_modality(options: Options, columns: Mapping[str, set[str]]) -> None:
+    silent = [name for name, found in columns.items() if not found & {"modality", "view"}]
+    if silent and not options.modality:
+        raise UserError(f"{silent[0]} has no column modality or view: add one, or say options.modality for all rows")
 
 
 def _written_rules(options: Options, heads: Mapping[str, HeadSpec], columns: set[str]) -> dict[str, Rule | None]:
@@ -130,13 +137,13 @@ def _study(
     heads: Mapping[str, HeadSpec],
     rules: Mapping[str, Rule | None],
 ) -> RawStudy:
-    modality = _modality(row, options)
     found: dict[str, Labels] = {}
     fault = "" if row["patient_id"] else "no patient_id: it cannot be kept on one side of the split"
     try:
+        modality = _modality(row, options)
         image = folder / _inside(row["image"])
     except BadStudy as error:
-        return RawStudy(row["image"], row["patient_id"], modality, raw, fault=str(error))
+        return RawStudy(row["image"], row["patient_id"], "", raw, fault=str(error))
     for name, spec in heads.items():
         rule = rules[name]
         if rule is None or modality not in spec.modalities:
@@ -164,7 +171,8 @@ def _modality(row: Row, options: Options) -> str:
     stated = options.modality or row.get("modality", "")
     if not stated:
         return of_view(row.get("view", "")) or "chest_xray"
-    expect(stated)
+    if stated not in names("mtmed.modalities"):  # not quoted: reasons leave in reports
+        raise BadStudy(f"modality not understood: expected one of {', '.join(names('mtmed.modalities'))}")
     return stated
 
 

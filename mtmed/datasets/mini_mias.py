@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from skimage.draw import disk
 
-from mtmed.data.exam import Box, Exam
+from mtmed.data.exam import Exam
 from mtmed.data.quality import BadStudy
 from mtmed.datasets._base import Card, Need, root
 from mtmed.errors import UserError
@@ -120,10 +120,12 @@ def _targets(lesions: list[Lesion], tissue: str) -> dict[str, Any]:
     # a film is listed under what it was chosen for: on an abnormal one, only that is known
     known = [term for term in MARKED if found[term] or not lesions]
     circles = {term: tuple(circle for circle in found[term] if circle) for term in known}
+    discs = {circle: partial(_discs, (circle,)) for circle in circles.get("lesion", ())}
     complete = [term for term in known if None not in found[term]]
     return {
         "masks": {term: partial(_discs, circles[term]) for term in complete},
-        "boxes": [(term, _box(circle)) for term in known for circle in circles[term]],
+        # measured in the discs, which know the size of the film that circles are counted in
+        "boxes": [(term, disc) for term in known for circle, disc in discs.items() if circle in circles[term]],
         "all_boxes": frozenset(complete),
         "values": {
             "malignant": max((x.malignant for x in lesions), default=0.0),
@@ -161,11 +163,6 @@ def _circle(place: list[str]) -> tuple[float, float, float]:
     if radius < 1:
         raise BadStudy(f"circle not understood: expected a radius of at least 1 pixel in {TABLE}, got {radius}")
     return x, SIDE - y, radius  # the origin of Info.txt is bottom left
-
-
-def _box(circle: tuple[float, float, float]) -> Box:
-    x, y, radius = circle
-    return x - radius, y - radius, x + radius, y + radius
 
 
 def _attributes(rows: list[list[str]]) -> dict[str, str]:

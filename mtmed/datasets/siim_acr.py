@@ -53,7 +53,7 @@ def exams(raw: Path) -> Iterator[Exam]:
             continue
         yield exam(
             masks=_masks(drawings),
-            boxes=[(term, partial(_drawn, (runs,))) for runs in drawings for term in FOUND],
+            boxes=[(term, one) for one in (partial(_drawn, (runs,)) for runs in drawings) for term in FOUND],
             all_boxes=frozenset({"pneumothorax"}),
             values={"pneumothorax": float(bool(drawings))},
             fault="" if film else "no film of this name in the folder",

@@ -155,15 +155,15 @@ def _targets(findings: list[Finding], row: Row) -> dict[str, Any]:
     return {
         "boxes": boxes + suspicious,
         "all_boxes": frozenset(absent | ({"suspicious"} if settled else set())),
-        "values": {**dict.fromkeys(sorted(found), 1.0), **dict.fromkeys(sorted(absent), 0.0), **_assessed(row)},
+        "values": {**dict.fromkeys(sorted(found), 1.0), **dict.fromkeys(sorted(absent), 0.0), **_graded(row)},
+        "measurements": {"density": DENSITY[row["breast_density"]]} if row["breast_density"] in DENSITY else {},
     }
 
 
-def _assessed(row: Row) -> dict[str, float]:
+def _graded(row: Row) -> dict[str, float]:
     values = {}
     if row["breast_birads"] in SUSPICIOUS:
         values["suspicious"] = SUSPICIOUS[row["breast_birads"]]
     if row["breast_density"] in DENSITY:
-        density = DENSITY[row["breast_density"]]
-        values |= {"density": density, "dense": float(density >= 3)}
+        values["dense"] = float(DENSITY[row["breast_density"]] >= 3)
     return values

@@ -4,6 +4,6 @@ One modality is one file, found by its name; it says what its exams are and draw
 """
 
 from mtmed.phantoms._exam import Drawing, Exam, Lesion, Modality
-from mtmed.phantoms._write import diameter, examine, write
+from mtmed.phantoms._write import diameter, examine, is_synthetic, write
 
-__all__ = ["Drawing", "Exam", "Lesion", "Modality", "diameter", "examine", "write"]
+__all__ = ["Drawing", "Exam", "Lesion", "Modality", "diameter", "examine", "is_synthetic", "write"]

@@ -23,6 +23,10 @@ from mtmed.phantoms._exam import Drawing, Exam, Lesion, Modality
 from mtmed.registry import find
 from mtmed.types import Array
 
+MARK, SAID = (
+    "SYNTHETIC.txt",
+    "Nobody's images: drawn by mtmed.phantoms. Do not put real ones here: they may be deleted.\n",
+)
 COLUMNS = (
     *("image", "lesion_mask", "label", "lesion_boxes", "boxes_complete", "lung_mask", "diameter_mm"),
     *("patient_id", "modality", "view", "laterality", "device"),
@@ -39,6 +43,7 @@ def write(spec: PhantomSpec, folder: Path) -> None:
     """
     modality = _modality(spec)
     (folder / "images").mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text(SAID)
     rows = []
     for patient in range(spec.patients + spec.broken):
         rows += [_write_study(spec, modality, *study, folder) for study in examine(spec, patient)]
@@ -50,6 +55,11 @@ def write(spec: PhantomSpec, folder: Path) -> None:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def is_synthetic(folder: Path) -> bool:
+    """Whether `write` filled the folder."""
+    return (folder / MARK).is_file()
 
 
 def examine(spec: PhantomSpec, patient: int) -> Iterator[tuple[Exam, Drawing]]:

@@ -284,7 +284,7 @@ def test_evaluate_measures_at_the_images_own_size(model, tmp_path):
 def test_a_mapping_says_which_columns(model, tmp_path):
     for number in range(3):
         Image.fromarray(noise(number)).save(tmp_path / f"{number}.png")
-    lines = ["image,patient_id,dx,who", "0.png,p,sick,us", "1.png,q,well,us", "2.png,q,well,them"]
+    lines = ["image,patient_id,view,dx,who", "0.png,p,,sick,us", "1.png,q,,well,us", "2.png,q,,well,them"]
     (tmp_path / "m.csv").write_text("\n".join(lines))
     (tmp_path / "map.yaml").write_text(
         "modality: chest_xray\nwhere: {who: [us]}\n"
@@ -326,7 +326,7 @@ def test_manifests_that_are_wrong(model, film, tmp_path):
         return mtmed("evaluate", model, manifest, "--json", out, *more)
 
     (tmp_path / "manifest.csv").write_text("image,label,view\na.png,normal,PA\n")
-    refused(evaluate(tmp_path), "unknown column 'patient_id'")
+    refused(evaluate(tmp_path), "no column 'patient_id'")
     refused(evaluate(tmp_path / "nowhere.csv"), "no table at .*nowhere.csv")
     refused(evaluate(film), "is not a CSV file in UTF-8")
     refused(evaluate(tmp_path, tmp_path), "--json .* is a folder")
@@ -365,10 +365,10 @@ def test_measurements_are_predicted_and_evaluated(tmp_path):
         net.heads["heart_size"].predictor.bias.fill_(float(np.log(51)))  # it says 50 of every film
     model = tmp_path / "m.safetensors"
     model.write_bytes(checkpoint.model_bytes(GlobalModel(0, checkpoint.weights(net)), architecture))
-    lines = ["image,patient_id,ratio_percent"]
+    lines = ["image,patient_id,view,ratio_percent"]
     for number, ratio in enumerate(["44", "53", "", "fifty"]):
         Image.fromarray(noise(number)).save(tmp_path / f"{number}.png")
-        lines.append(f"{number}.png,p{number},{ratio}")
+        lines.append(f"{number}.png,p{number},PA,{ratio}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
     result = mtmed("evaluate", model, tmp_path, "--json", tmp_path / "r.json")
     assert result.exit_code == 0, result.stderr

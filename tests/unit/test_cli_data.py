@@ -114,7 +114,8 @@ def test_scanners_are_written_for_params():
     assert known["north"].scanner != known["south"].scanner
     assert sites["north"]["scanner"]["gamma"] == known["north"].scanner.gamma
     assert (
-        snippet(ask("--by", "scanner", "--seed", 1, out="other.csv"))["north"]["scanner"] != sites["north"]["scanner"]
+        snippet(ask("--by", "scanner", "--seed", 1, out="parts/other.csv"))["north"]["scanner"]
+        != sites["north"]["scanner"]
     )
 
 
@@ -133,13 +134,24 @@ def test_natural_without_names_makes_a_site_of_each_value(here):
         write_picture(here / f"raw/{number}.png", picture(number))
     rows = [f"{n}.png,p{n},{'Kings' if n % 3 else 'St. Anne'},PA,normal" for n in range(6)]
     Path("raw/m.csv").write_text("\n".join(["image,patient_id,hospital,view,label", *rows, ""]))
-    words = ("--dataset", "manifest", "--raw", "raw", "--out", "h.csv", "--at-least", 2, "--option", "manifest=m.csv")
+    words = (
+        "--dataset",
+        "manifest",
+        "--raw",
+        "raw",
+        "--out",
+        "parts/h.csv",
+        "--at-least",
+        2,
+        "--option",
+        "manifest=m.csv",
+    )
     result = mtmed("partition", *words, "--by", "natural:hospital")
     assert result.exit_code == 0, result.stderr
     sites = snippet(result)
     assert list(sites) == ["Kings", "St-Anne"]
     assert sites["Kings"]["options"] == {"manifest": "m.csv"}
-    assert read_part(Path("h.csv"), "St-Anne") == {"p0", "p3"}
+    assert read_part(Path("parts/h.csv"), "St-Anne") == {"p0", "p3"}
     refused(mtmed("partition", *words, "--by", "natural:hospitl"), "unknown column 'hospitl'.*did you mean 'hospital'")
     refused(mtmed("partition", *words, "--by", "even"), "--sites: expected names")
 
@@ -157,14 +169,18 @@ def test_natural_without_names_makes_a_site_of_each_value(here):
         ({"sites": "north,new york"}, "site name 'new york': expected letters"),
         ({"sites": "north,global"}, "site name 'global' is used by mtmed itself"),
         ({"at_least": 3}, r"5 patients for 2 sites: expected at least 3 each \(--at-least\)"),
+        ({"out": "parts/x.csv/y.csv"}, "cannot be written"),
         ({"out": "parts.txt"}, "--out parts.txt: expected a name that ends in .csv"),
-        ({"out": "data/raw/rsna/stage_2_train_labels.csv/x.csv"}, "cannot be written"),
+        ({"out": "splits/x.csv"}, "--out splits/x.csv: expected a file below parts/, e.g. parts/x.csv"),
     ],
 )
 @pytest.mark.usefixtures("rsna")
 def test_mistakes(more, text):
+    Path("parts").mkdir()
+    Path("parts/x.csv").touch()
     refused(ask(*more.pop("more", ()), **more), text)
-    assert sorted(p.name for p in Path().iterdir()) == ["data"]
+    assert sorted(p.name for p in Path().iterdir()) == ["data", "parts"]
+    assert [p.name for p in Path("parts").iterdir()] == ["x.csv"]
 
 
 def test_no_such_data():
@@ -236,3 +252,30 @@ def test_prepare_says_what_is_wrong():
     Path("out/thesis.tex").write_text("")
     refused(mtmed("prepare", "--dataset", "rsna_pneumonia", *words), "--out out holds something else")
     assert [p.name for p in Path("out").iterdir()] == ["thesis.tex"]
+    assert not Path("out-private").exists()  # no key of what was not prepared
+
+
+@pytest.mark.usefixtures("rsna")
+def test_prepare_replaces_its_own_samples_only():
+    words = ("--raw", "data/raw/rsna", "--processes", 0)
+    rsna = ("prepare", "--dataset", "rsna_pneumonia", *words)
+    refused(mtmed(*rsna, "--out", "data/raw/rsna/out"), "lies in --raw data/raw/rsna, where nothing is written")
+    assert mtmed(*rsna, "--out", "out").exit_code == 0
+    names = Path("out-private/names.csv").read_bytes()
+    other = mtmed("prepare", "--dataset", "manifest", *words, "--out", "out")
+    refused(other, "holds prepared samples of rsna_pneumonia")
+    assert Path("out-private/names.csv").read_bytes() == names
+    # killed while it handed the samples over: there is no list of them, and the same command goes on
+    (Path("out") / "index.json").unlink()
+    (Path("out") / "summary.json").unlink()
+    Path("out-private/unfinished").mkdir()
+    assert mtmed(*rsna, "--out", "out").exit_code == 0
+
+
+@pytest.mark.usefixtures("rsna")
+def test_params_need_nothing_but_heads():
+    heads = {"sick": {"kind": "classification", "classes": ["pneumonia"], "modalities": ["chest_xray"]}}
+    Path("p.yaml").write_text(yaml.safe_dump({"heads": heads}))
+    words = ("prepare", "--dataset", "rsna_pneumonia", "--raw", "data/raw/rsna", "--params", "p.yaml", "--processes", 0)
+    assert mtmed(*words, "--out", "a").exit_code == 0
+    assert json.loads(Path("a/summary.json").read_text())["heads"].keys() == {"sick"}

@@ -45,8 +45,8 @@ class Rule(Base):
 
 
 def default(spec: HeadSpec, columns: Collection[str]) -> Rule | None:
-    """The usual words of a head of this name, in the column `label`."""
-    if spec.name not in WORDS or COLUMN not in columns:
+    """The usual words of a head of this name and one class, in the column `label`; of several nobody knows which."""
+    if spec.name not in WORDS or COLUMN not in columns or len(spec.classes) > 1:
         return None
     positive, negative = WORDS[spec.name]
     return Rule(column=COLUMN, positive={spec.classes[0]: positive}, negative=negative)

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from mtmed.data.annotation import parse_boxes
-from mtmed.data.conditions import Condition, holds
+from mtmed.data.conditions import Condition, holds, matches
 from mtmed.data.raw import Labels
 from mtmed.data.rules._base import Locate, mapped
 from mtmed.data.rules._base import Rule as Base
@@ -20,7 +20,7 @@ COLUMN = "lesion_boxes"
 class Rule(Base):
     """Boxes as JSON [{"label", "xywh"}]: `labels` says which are which class (default: all the first).
 
-    Boxes are positives; that there are no others is known only where one of the `complete` conditions holds.
+    Boxes are positives; that a class has none is known only where one of the `complete` conditions holds.
     """
 
     boxes: str
@@ -41,17 +41,21 @@ class Rule(Base):
             return None
         found = [(self._class(box, spec), box["xywh"]) for box in parse_boxes(row[self.boxes])]
         kept = [(index, xywh) for index, xywh in found if index is not None]
-        if not kept and not any(holds(condition, row) for condition in self.complete):
+        indices = np.array([index for index, _ in kept], np.int64)
+        labelled = mapped(spec, self.labels_)
+        if not any(holds(condition, row) for condition in self.complete):
+            labelled &= np.isin(np.arange(len(spec.classes)), indices)
+        if not labelled.any():
             return None
         xywh = np.array([xywh for _, xywh in kept], np.float32).reshape(-1, 4)
         xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
-        indices = np.array([index for index, _ in kept], np.int64)
-        return Labels(mapped(spec, self.labels_), boxes=(xyxy, indices))
+        return Labels(labelled, boxes=(xyxy, indices))
 
     def _class(self, box: Mapping[str, Any], spec: HeadSpec) -> int | None:
         if not self.labels_:
             return 0
-        accepted = (spec.classes.index(c) for c, names in self.labels_.items() if box.get("label") in names)
+        label = str(box.get("label", ""))
+        accepted = (spec.classes.index(c) for c, names in self.labels_.items() if matches(label, names))
         return next(accepted, None)
 
 

@@ -135,6 +135,56 @@ def test_mask_values_are_as_stored(tmp_path):
         np.testing.assert_array_equal(pixels.read_mask(tmp_path / name), stored)
 
 
+@pytest.mark.parametrize("mode", ["1", "P", "RGB", "RGBA"])
+def test_a_mask_is_black_and_white_whatever_holds_it(tmp_path, mode):
+    drawn = np.zeros((20, 20), np.uint8)
+    drawn[3:6, 4:9] = 255
+    image = Image.fromarray(drawn)
+    # an adaptive palette may give white the index 0
+    held = image.quantize(2) if mode == "P" else image.convert(mode)
+    held.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(pixels.read_mask(tmp_path / "m.png") > 0, drawn > 0)
+
+
+def test_a_palette_of_colours_holds_labels(tmp_path):
+    stored = np.zeros((20, 20), np.uint8)
+    stored[3, 4], stored[5, 6] = 1, 2
+    image = Image.fromarray(stored, "P")
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 255])
+    image.save(tmp_path / "m.png")
+    np.testing.assert_array_equal(pixels.read_mask(tmp_path / "m.png"), stored)
+
+
+def test_a_mask_in_colours_has_no_labels(tmp_path):
+    stored = np.zeros((20, 20, 3), np.uint8)
+    stored[3, 4, 2] = 1
+    Image.fromarray(stored).save(tmp_path / "m.png")
+    with pytest.raises(BadStudy, match="mask in colours: expected one value per pixel"):
+        pixels.read_mask(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize("kind", ["P5", "P2"])
+def test_a_mask_of_few_levels_keeps_them_or_is_refused(tmp_path, kind):
+    body = bytes([2] * 400) if kind == "P5" else b" ".join([b"2"] * 400)
+    for levels in (3, 255):
+        (tmp_path / f"{levels}.pgm").write_bytes(f"{kind} 20 20 {levels}\n".encode() + body)
+    assert (pixels.read_mask(tmp_path / "255.pgm") == 2).all()
+    with pytest.raises(BadStudy, match="mask of scaled values: expected a PGM of 255 levels"):
+        pixels.read_mask(tmp_path / "3.pgm")
+
+
+def test_a_jpeg_mask_keeps_its_area_or_is_refused(tmp_path):
+    y, x = np.mgrid[:80, :80]
+    disc = np.hypot(y - 40, x - 40) < 20
+    Image.fromarray(disc.astype(np.uint8) * 255).save(tmp_path / "m.jpg", quality=60)
+    read = pixels.read_mask(tmp_path / "m.jpg")
+    assert set(np.unique(read)) == {0, 255}
+    assert (read > 0).sum() == pytest.approx(disc.sum(), rel=0.02)
+    Image.fromarray(np.full((80, 80), 128, np.uint8)).save(tmp_path / "grey.jpg")
+    with pytest.raises(BadStudy, match="mask of blurred values"):
+        pixels.read_mask(tmp_path / "grey.jpg")
+
+
 def test_decompression_bomb_is_refused_by_its_header(tmp_path):
     Image.new("1", (12000, 12000)).save(tmp_path / "bomb.png")
     for read_as in (pixels.read, pixels.read_mask):

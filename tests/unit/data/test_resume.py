@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mtmed.data import pieces
+from mtmed.data import pieces, store, work
 from mtmed.data.prepare import Private, prepare
-from mtmed.data.work import Work
+from mtmed.data.work import Work, listing
+from mtmed.errors import UserError
 
 KEY = bytes(32)
 
@@ -58,16 +59,44 @@ def test_finished_pieces_are_not_made_again(hospital, configured, tmp_path, monk
 
 
 def test_a_change_of_anything_starts_afresh(tmp_path):
-    work = Work(tmp_path / "work", "a")
-    work.finish(0, [], {"hashes": [], "refused": []})
+    Work(tmp_path / "work", "a").finish(0, [], {"hashes": [], "refused": []})
     assert Work(tmp_path / "work", "a").record(0)
     assert Work(tmp_path / "work", "b").record(0) is None
 
 
 def test_a_piece_whose_shard_is_gone_is_made_again(tmp_path):
-    work = Work(tmp_path / "work", "a")
-    work.finish(0, [], {"hashes": [["study", "digest", "hash"]]})
-    assert work.record(0) is None
+    found = Work(tmp_path / "work", "a")
+    found.finish(0, [], {"hashes": [["study", "digest", "hash"]]})
+    assert found.record(0) is None
+
+
+def test_a_change_behind_a_link_is_seen_and_any_name_is_listed(tmp_path):
+    raw, elsewhere = tmp_path / "raw", tmp_path / "film.png"
+    raw.mkdir()
+    (raw / os.fsdecode(b"M\xfcller.png")).touch()  # not UTF-8
+    elsewhere.write_bytes(b"one")
+    (raw / "link.png").symlink_to(elsewhere)
+    (raw / "broken.png").symlink_to(tmp_path / "nothing")
+    before = listing(raw)
+    assert listing(raw) == before
+    elsewhere.write_bytes(b"another")
+    assert listing(raw) != before
+
+
+def test_samples_cannot_be_read_while_they_are_replaced(hospital, configured, tmp_path, monkeypatch):
+    raw = hospital(modality="mammography", patients=20)
+    out = tmp_path / "out"
+    run(configured(raw), raw, out)
+    (raw / "more.txt").touch()  # made again
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(work, "_link", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(configured(raw), raw, out)
+    with pytest.raises(UserError):
+        store.read(out)
 
 
 PROGRAM = """

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mtmed.data.exam import Exam, raw_study
+from mtmed.data.exam import Exam, raw_study, surrounding
 from mtmed.data.mapping import default_rule, parse
 from mtmed.data.quality import BadStudy
 from mtmed.errors import UserError
@@ -107,8 +107,8 @@ def test_a_kind_that_tables_cannot_say():
         parse({}, spec)
 
 
-def exam(**values):
-    return Exam("s", "p", "ultrasound", Path("x.png"), values=values)
+def exam(**measurements):
+    return Exam("s", "p", "ultrasound", Path("x.png"), measurements=measurements)
 
 
 def measured(found, terms=None):
@@ -129,3 +129,57 @@ def test_terms_may_be_mapped_one_to_a_class():
     assert found.values["lesion_size"].tolist() == [20, 0]
     with pytest.raises(UserError, match="a measurement is one term of a data set: expected one, got longest, widest"):
         measured(exam(longest=1.0), {"diameter_mm": ["longest", "widest"]})
+
+
+def test_a_measurement_is_no_class():
+    spec = HeadSpec("density", "classification", ("density",), ("ultrasound",))
+    assert raw_study(exam(density=4.0), {"density": spec}, {}, False).labelled == {}
+
+
+FOUND = HeadSpec("findings", "detection", ("mass", "calcification"), ("ultrasound",))
+BY_LABEL = {"boxes": "b", "labels": {"mass": ["Mass", "1"], "calcification": ["calc"]}, "complete": [{"all": [True]}]}
+
+
+def boxed(cell, complete="False"):
+    found = parse(BY_LABEL, FOUND).labels({"b": cell, "all": complete}, FOUND, Path)
+    return None if found is None else (found.labelled.tolist(), found.boxes[1].tolist())
+
+
+def test_only_a_class_that_was_found_is_known_where_others_may_be():
+    box = '[{"label": "mass", "xywh": [1, 2, 3, 4]}]'
+    assert boxed(box) == ([True, False], [0])
+    assert boxed(box, "True") == ([True, True], [0])
+    assert boxed("[]") is None
+    assert boxed("[]", "True") == ([True, True], [])
+
+
+@pytest.mark.parametrize("label", ['"MASS"', '"mass"', "1"])
+def test_labels_of_boxes_are_compared_as_text_in_any_case(label):
+    assert boxed(f'[{{"label": {label}, "xywh": [1, 2, 3, 4]}}]') == ([True, False], [0])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        *("{}", "[1]", '[{"xywh": "1234"}]', '[{"xywh": [1, 2, 3]}]', '[{"xywh": [1, 2, 3, NaN]}]', "[" * 9999),
+        *('[{"xywh": [1, 2, 3, Infinity]}]', f'[{{"xywh": [1, 2, 3, {10**400}]}}]', '[{"xywh": null}]'),
+    ],
+)
+def test_what_are_no_boxes_is_a_fault_of_its_row(cell):
+    with pytest.raises(BadStudy, match="boxes not understood"):
+        boxed(cell)
+
+
+def test_the_usual_words_do_not_tell_several_classes():
+    two = HeadSpec("malignancy", "classification", ("benign", "malignant"), ("mammography",))
+    one = HeadSpec("malignancy", "classification", ("malignant",), ("mammography",))
+    assert default_rule(two, ["label"]) is None
+    assert default_rule(one, ["label"]).labels({"label": "malignant"}, one, Path).values.tolist() == [1]
+
+
+def test_a_box_surrounds_what_is_drawn():
+    mask = np.zeros((9, 9), bool)
+    mask[2:4, 5:8] = True
+    assert surrounding(mask) == (5, 2, 8, 4)
+    with pytest.raises(BadStudy, match="empty mask of a finding"):
+        surrounding(np.zeros((9, 9), bool))

@@ -105,7 +105,8 @@ def test_assessments_of_3_and_0_are_neither_suspicious_nor_not(folder):
 
 
 def test_density_0_is_no_density(folder):
-    values = {name: (exam.values.get("density"), exam.values.get("dense")) for name, exam in films(folder).items()}
+    exams = films(folder)
+    values = {name: (exam.measurements.get("density"), exam.values.get("dense")) for name, exam in exams.items()}
     assert [values[name] for name in shape.FILMS] == [(3, 1), (3, 1), (None, None), (2, 0), (1, 0), (4, 1)]
 
 

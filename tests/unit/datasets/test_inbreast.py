@@ -95,7 +95,8 @@ def test_a_lost_file_of_a_finding_is_no_negative(folder):
     exam = by_name(folder)[FIRST]
     assert not exam.masks
     assert not exam.all_boxes
-    assert set(exam.values) == {"suspicious", "density", "dense"}
+    assert set(exam.values) == {"suspicious", "dense"}
+    assert set(exam.measurements) == {"density"}
     assert not exam.fault
 
 
@@ -146,7 +147,7 @@ def test_bi_rads_is_not_pathology(folder, assessment, suspicious):
 
 
 def test_density_where_it_is_stated(folder):
-    values = [(e.values.get("density"), e.values.get("dense")) for e in inbreast.exams(folder)]
+    values = [(e.measurements.get("density"), e.values.get("dense")) for e in inbreast.exams(folder)]
     assert values == [(4, 1), (4, 1), (2, 0), (None, None), (1, 0)]
 
 

@@ -132,8 +132,8 @@ def test_null_leaves_a_head_unlabelled(tmp_path):
 
 
 def test_several_manifests_and_a_filter(tmp_path):
-    table(tmp_path, row(0, source="x"), row(1, source="y"), name="a/manifest.csv")
-    table(tmp_path, row(0, source="x"), name="b/manifest.csv")
+    table(tmp_path, row(0, source="x", view="PA"), row(1, source="y"), name="a/manifest.csv")
+    table(tmp_path, row(0, source="x", view="PA"), name="b/manifest.csv")
     found = read(tmp_path, manifest=["a/manifest.csv", "b/manifest.csv"], where={"source": ["x"]})
     assert [s.study for s in found] == ["a/images/0.png", "b/images/0.png"]
     assert [s.image for s in found] == [tmp_path / "a/images/0.png", tmp_path / "b/images/0.png"]
@@ -163,14 +163,30 @@ def test_broken_cells_are_a_fault_of_one_study(tmp_path):
     assert faults[2] == ""
 
 
+def test_a_cell_that_is_not_understood_ends_no_run_and_is_not_quoted(tmp_path):
+    table(
+        tmp_path,
+        {"image": "", "patient_id": "a", "modality": "chest_xray"},
+        {"image": "", "patient_id": "b", "modality": "chest_xray"},
+        row(2, modality="Mueller^Hans"),
+        row(3, modality="chest_xray", note="x" * 200_000),
+    )
+    faults = [s.fault for s in read(tmp_path)]
+    assert faults[:2] == ["no path: expected one relative to the manifest"] * 2
+    assert faults[2].startswith("modality not understood: expected one of chest_xray")
+    assert "ueller" not in faults[2]
+    assert faults[3] == ""
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("image;patient_id\na.png;p\n", "expected columns separated by ',', found ';'"),
-        ("image,patientid\na.png,p\n", "did you mean 'patientid'"),
-        ("", "an empty file"),
-        ("image,patient_id\na.png,p,x\n", "line 2: expected 2 cells as in the header, found 3"),
-        ("image,patient_id\na.png,p\na.png,p\n", "row 3: its image is listed twice"),
+        ("image,patientid\na.png,p\n", "no column 'patient_id'; found 'image', 'patientid'; is it 'patientid'"),
+        ("", "an empty line or file"),
+        ("image,patient_id,view\na.png,p,PA,x\n", "line 2: expected 3 cells as in the header, found 4"),
+        ("image,patient_id,view\na.png,p,PA\na.png,p,PA\n", "row 3: its image is listed twice"),
+        ("image,patient_id\na.png,p\n", "no column modality or view: add one, or say options.modality"),
     ],
 )
 def test_a_table_that_is_not_as_expected(tmp_path, text, reason):

@@ -94,5 +94,5 @@ def test_a_mapping_that_is_something_else(read, folder, text):
 
 def test_columns_that_are_missing(read, folder):
     write_lines(folder / LABELS, "patientId,Target", f"{shape.IDS[0]},0")
-    with pytest.raises(UserError, match="unknown column 'x'"):
+    with pytest.raises(UserError, match="no column 'x'"):
         read("rsna_pneumonia", folder)

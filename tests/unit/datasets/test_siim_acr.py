@@ -128,5 +128,5 @@ def test_there_is_no_official_split_and_no_patient(read, folder):
 
 def test_a_table_of_something_else(read, folder):
     write_lines(folder / "train-rle.csv", "ImageId,Pixels", f"{shape.IDS[0]},-1")
-    with pytest.raises(UserError, match="unknown column 'EncodedPixels'"):
+    with pytest.raises(UserError, match="no column 'EncodedPixels'"):
         read("siim_acr", folder)

@@ -1,5 +1,6 @@
 """A user's mistake is one line, on stderr and in Prefect's log; anything else keeps its traceback."""
 
+import errno
 import logging
 from io import StringIO
 
@@ -14,6 +15,15 @@ def test_a_mistake_is_one_line_and_status_2(capsys):
         raise UserError("no such\nthing")
     assert ended.value.code == 2
     assert capsys.readouterr().err == "error: no such thing\n"
+
+
+def test_what_the_system_refuses_is_one_line_too(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, one_line():
+        raise OSError(errno.ENOSPC, "No space left on device", "out/samples")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "error: out/samples: No space left on device\n"
+    with pytest.raises(FileNotFoundError), one_line():
+        (tmp_path / "nothing").read_text()
 
 
 def test_a_defect_is_not_hidden():

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mtmed.config import load
 from mtmed.errors import UserError
 from tasks.check_params import check_params, trainable
+from tasks.prepare_site import write_phantom
 
 HEAD = {"kind": "classification", "classes": ["malignant"], "modalities": ["mammography"]}
 
@@ -20,7 +22,7 @@ def folder(tmp_path, monkeypatch):
 def written(site=None, **changes):
     raw = {
         "phantom": {"alder": {"modality": "mammography", "patients": 9}},
-        "sites": {"alder": {"dataset": "manifest", "raw": "raw/alder"}, **(site or {})},
+        "sites": {"alder": {"dataset": "manifest", "raw": "data/raw/alder"}, **(site or {})},
         "heads": {"malignancy": HEAD},
         "image": {"size": 64},
         "model": {"encoder": "test_convnext", "channels": 8},
@@ -82,3 +84,20 @@ def test_a_folder_that_is_not_what_the_reader_expects_is_told_before_anything_ru
     (folder / "raw/elm/manifest.csv").write_text("image,patient_id,modality\n")
     with pytest.raises(UserError, match=message):
         check_params(written({"elm": {"raw": "raw/elm", **site}}), "mark")
+
+
+def test_real_images_where_a_phantom_would_be_written(folder):
+    """DVC would delete them before the phantom's stage runs."""
+    films = folder / "data/raw/alder"
+    films.mkdir(parents=True)
+    (films / "manifest.csv").write_text("image,patient_id,modality\n")
+    with pytest.raises(UserError, match=r"data/raw/alder holds files that no phantom wrote.*move them elsewhere"):
+        check_params(written(), "mark")
+    (films / "manifest.csv").unlink()
+    write_phantom(load(written()), "alder")
+    check_params(written(), "mark")
+
+
+def test_a_site_named_like_a_phantom_is_looked_at_all_the_same():
+    with pytest.raises(UserError, match="site 'alder' has no raw studies"):
+        check_params(written({"alder": {"dataset": "manifest", "raw": "films"}}), "mark")

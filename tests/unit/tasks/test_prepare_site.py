@@ -35,6 +35,9 @@ def test_a_hospital_has_a_key_of_its_own_and_a_phantom_has_none(tmp_path, monkey
     prepare_site(config, "oak", 0)
     assert {p.name for p in (tmp_path / "private/oak").iterdir()} == {"names.csv"}
     phantom = store.read(tmp_path / "data/prepared/oak")
-    prepare_site(parse({**CONFIG, "phantom": {}}), "oak", 0)
+    # real films under a phantom's name, as params.yaml still has it
+    (tmp_path / "data/raw/oak").rename(tmp_path / "films")
+    (tmp_path / "films/SYNTHETIC.txt").unlink()
+    prepare_site(parse({**CONFIG, "sites": {"oak": {"dataset": "manifest", "raw": "films"}}}), "oak", 0)
     assert {p.name for p in (tmp_path / "private/oak").iterdir()} == {"names.csv", "key"}
     assert store.read(tmp_path / "data/prepared/oak")[0].study != phantom[0].study
