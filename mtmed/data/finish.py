@@ -20,8 +20,19 @@ from mtmed.types import HeadSpec
 Lines = list[tuple[str, ...]]
 
 
-def finish(site: str, heads: Mapping[str, HeadSpec], work: Work, pieces: int, out: Path, private: Path) -> Summary:
+def finish(
+    site: str,
+    heads: Mapping[str, HeadSpec],
+    work: Work,
+    pieces: int,
+    out: Path,
+    private: Path,
+    about: Mapping[str, str],
+) -> Summary:
     """Move the pieces to `out` and write what is to be known of them there; the names go to `private`.
+
+    Args:
+        about: what the report says of the source.
 
     Raises:
         UserError: nothing of the site can be used.
@@ -39,7 +50,7 @@ def finish(site: str, heads: Mapping[str, HeadSpec], work: Work, pieces: int, ou
     store.write_text(out / "quarantine.csv", _csv(("study", "reason"), [entry[:2] for entry in refused]))
     store.write_text(out / "flags.csv", _csv(("study", "kind", "what"), flags))
     store.write_text(out / "summary.json", json.dumps(summary.as_dict(), indent=2) + "\n")
-    store.write_text(out / "report.html", report.render(summary, shards, heads, refused, flags, twins))
+    store.write_text(out / "report.html", report.render(summary, about, shards, heads, refused, flags, twins))
     work.clear()
     return summary
 

@@ -57,12 +57,25 @@ def prepare(
         recipe = Recipe(config.image.size, config.split, private.key, site.scanner)
         pieces = Pieces(work, recipe, lambda line: progress(f"{name}: {line}"))
         pieces.make(found, processes)
-        summary = finish(name, config.heads, work, pieces.count, out, private.folder)
+        summary = finish(name, config.heads, work, pieces.count, out, private.folder, _about(config, site))
     progress(f"{name}: {summary.studies} studies prepared")
     for where, kinds in (("quarantine.csv", summary.quarantined), ("flags.csv", summary.flagged)):
         for kind, count in kinds.items():
             progress(f"{name}: {count} in {where}: {kind}")
     return summary
+
+
+def _about(config: Config, site: SiteSpec) -> dict[str, str]:
+    """What the report says of the source, a line each."""
+    card = datasets.cards()[site.dataset]
+    seen = {"part": site.part, "scanner": site.scanner and f"simulated: {site.scanner}"}
+    return {
+        "data set": f"{card.title} ({site.dataset})",
+        "licence": card.licence,
+        **{name: str(said) for name, said in seen.items() if said},
+        "size": f"{config.image.size} x {config.image.size} pixels",
+        "beware": "; ".join(card.defects),
+    }
 
 
 def _fingerprint(config: Config, site: SiteSpec, raw: Path, key: bytes) -> str:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from mtmed.data.summary import MEASURED, Summary
 from mtmed.types import Array, HeadSpec, Study
 
 SHOWN, TWINS, LISTED = 24, 12, 500  # studies on the sheet, pairs with pictures, lines of a table
-OUTLINE, BOX = (255, 152, 56), (64, 196, 255)
+OUTLINES, BOX = ((255, 152, 56), (82, 208, 128), (232, 96, 200)), (64, 196, 255)
 
 
 def render(
     summary: Summary,
+    about: Mapping[str, str],
     shards: Sequence[Shard],
     heads: Mapping[str, HeadSpec],
     refused: Sequence[tuple[str, ...]],
@@ -29,6 +31,7 @@ def render(
     """The page as HTML: counts, a contact sheet with outlines of masks and boxes, quarantine and flags.
 
     Args:
+        about: {name: line} of the source.
         refused: (study, reason, PNG in base64 or empty).
         flags: (study, kind, what).
         twins: pairs of studies that look the same.
@@ -36,11 +39,14 @@ def render(
     environment = Environment(loader=PackageLoader("mtmed.data", "."), autoescape=True, trim_blocks=True)
     return environment.get_template("report.html.j2").render(
         summary=summary,
+        about=about,
+        lacking=[split for split, count in summary.splits.items() if not count],
         measured={name for name, spec in heads.items() if spec.kind == MEASURED},
         figures=[_figure(study, _caption(study, heads)) for study in _varied(shards, summary.studies)],
         refused=refused,
         pictured=[entry for entry in refused if entry[2]][:SHOWN],
         flags=flags,
+        flagged=[_figure(study, kind) for study, kind in _flagged(shards, flags)],
         twins=[[_figure(study, study.patient) for study in pair] for pair in twins[:TWINS]],
         listed=LISTED,
     )
@@ -51,6 +57,13 @@ def _varied(shards: Sequence[Shard], count: int) -> Iterable[StoredStudy]:
     wanted = set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist())
     studies = (study for shard in shards for study in shard.studies())
     return (study for index, study in enumerate(studies) if index in wanted)
+
+
+def _flagged(shards: Sequence[Shard], flags: Sequence[tuple[str, ...]]) -> list[tuple[StoredStudy, str]]:
+    """The first SHOWN studies that are flagged for what one sees in them alone."""
+    kinds = dict(islice(((study, kind) for study, kind, _ in flags if kind != "near-duplicate"), SHOWN))
+    studies = (study for shard in shards for study in shard.studies()) if kinds else ()
+    return [(study, kinds[study.study]) for study in studies if study.study in kinds]
 
 
 def _figure(study: Study, caption: str) -> dict[str, str]:
@@ -82,8 +95,8 @@ def _thumbnail(study: Study) -> str:
     """The image with its masks outlined and its boxes, as a data URI."""
     grey = (np.clip(study.image, 0, 1) * 255).astype(np.uint8)
     colour = np.repeat(grey[..., None], 3, axis=2)
-    for mask in study.masks.values():
-        colour[_edge(np.any(mask, axis=0))] = OUTLINE
+    for outline, (_, mask) in zip(cycle(OUTLINES), sorted(study.masks.items()), strict=False):
+        colour[_edge(np.any(mask, axis=0))] = outline
     picture = Image.fromarray(colour)
     pen = ImageDraw.Draw(picture)
     for xyxy, _ in study.boxes.values():

@@ -56,19 +56,24 @@ def told(name: str) -> Iterator[str]:
     Raises:
         UserError: there is no such reader.
     """
+    yield _heading(name)
+    yield from (f"  {what:<13}{text}" for what, text in _facts(name))
+
+
+def _heading(name: str) -> str:
     card = find(__name__, name, "data set").CARD
-    yield f"{card.title} ({card.modality.replace('_', ' ')})"
-    for need in card.needs:
-        yield f"  on disk    {need.pattern}: {need.what}{' (optional)' if need.optional else ''}"
-    for kind, terms in card.terms.items():
-        yield f"  {kind:<10} {', '.join(terms)}"
-    for what in ("patients", "split", "page", "licence", "citation"):
-        yield f"  {what:<10} {getattr(card, what) or 'none'}"
-    for address in card.download:
-        yield f"  download   {address}"
-    for defect in card.defects:
-        yield f"  beware     {defect}"
-    yield f"  tried on   {card.tried or UNTRIED}"
+    return f"{card.title} ({card.modality.replace('_', ' ')})"
+
+
+def _facts(name: str) -> Iterator[tuple[str, str]]:
+    card = find(__name__, name, "data set").CARD
+    yield from (("on disk", f"{n.pattern}: {n.what}{' (optional)' if n.optional else ''}") for n in card.needs)
+    yield from ((kind, ", ".join(terms)) for kind, terms in card.terms.items())
+    yield "columns", ", ".join(card.columns) or "none"
+    yield from ((what, getattr(card, what) or "none") for what in ("patients", "split", "page", "licence", "citation"))
+    yield from (("download", address) for address in card.download)
+    yield from (("beware", defect) for defect in card.defects)
+    yield "tried on", card.tried or UNTRIED
 
 
 def markdown() -> str:
@@ -77,7 +82,6 @@ def markdown() -> str:
 
 
 def _section(name: str) -> Iterator[str]:
-    head, *lines = told(name)
-    yield from (f"## `{name}`: {head}", "", "| | |", "|---|---|")
-    yield from (f"| {line[2:13].strip()} | {line[13:].replace('|', chr(92) + '|')} |" for line in lines)
+    yield from (f"## `{name}`: {_heading(name)}", "", "| | |", "|---|---|")
+    yield from (f"| {what} | {text.replace('|', chr(92) + '|')} |" for what, text in _facts(name))
     yield ""

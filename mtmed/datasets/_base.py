@@ -32,6 +32,7 @@ class Card:
         terms: {masks | boxes | values | measurements: what the data set says of its images}.
         needs: what the reader looks for on disk.
         patients: how images are grouped by patient.
+        columns: what else it says of an image, by which sites may be made (`mtmed partition --by natural:COLUMN`).
         split: the official split, in words; empty: there is none.
         page: where a user finds it, or asks for it.
         download: the address of a file that needs no registration; empty: ask at `page`.
@@ -49,6 +50,7 @@ class Card:
     licence: str
     citation: str
     defects: tuple[str, ...]
+    columns: tuple[str, ...] = ()
     split: str = ""
     download: tuple[str, ...] = ()
     tried: str = ""

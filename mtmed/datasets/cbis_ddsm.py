@@ -68,6 +68,7 @@ CARD = Card(
         *(Need(table, f"a row per {term}, official split {split}") for table, (term, split) in TABLES.items()),
         Need("**/Mass-Training_P_*", "and Calc-, and -Test: a folder per film and one per lesion", optional=True),
     ),
+    columns=("density", "assessment", "pathology", "subtlety"),
     patients="P_ and five digits, one person in all four tables",
     split="by the file a row is in; a film that is in a training and a test table counts as test (29 of 3,032), and "
     "31 patients are on both sides",

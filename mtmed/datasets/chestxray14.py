@@ -40,6 +40,7 @@ CARD = Card(
         Need(BOXES, "a row per box", optional=True),
         Need("*_list.txt", "the official split: train_val_list.txt and test_list.txt", optional=True),
     ),
+    columns=("age", "sex", "view", "follow_up"),
     patients="Patient ID, in 8 digits as in the films' names",
     page="https://nihcc.app.box.com/v/ChestXray-NIHCC",
     licence="unrestricted; link to the page, cite the paper and acknowledge the NIH Clinical Center",

@@ -32,6 +32,7 @@ CARD = Card(
         Need(f"*Segmentation Data/**/{LUNG}/*.png", "lungs, a mask per film", optional=True),
         Need(f"*Segmentation Data/**/{INFECTION}/*.png", "infected lung, a mask per film with COVID-19", optional=True),
     ),
+    columns=("class",),
     patients="unknown, a film stands for its patient; but films of BIMCV are named by theirs",
     page="https://www.kaggle.com/datasets/anasmohammedtahir/covidqu",
     licence="CC BY-SA 4.0, of a collection whose films come from sources with licences of their own",

@@ -48,6 +48,7 @@ CARD = Card(
         Need(f"{IMAGES}/*.dcm", "the images, <image>_<patient>_MG_R_CC_ANON.dcm"),
         Need(f"{CONTOURS}/*.xml", "their contours, <image>.xml; a normal image has none"),
     ),
+    columns=("age", "date", "density", "assessment"),
     patients="the second field of the image's file name; the table says 'removed'",
     page="http://medicalresearch.inescporto.pt/breastresearch/index.php/Get_INbreast_Database",
     licence="given on request for research, by the authors; no open licence, so no redistribution",

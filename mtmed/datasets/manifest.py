@@ -36,11 +36,12 @@ CARD = Card(
             "a row per image: image, patient_id, and the labels there are; options.manifest names others",
         ),
     ),
+    columns=("those of the CSV",),
     patients="by the column patient_id",
     page="docs/mapping.md: a format of this project's own",
     licence="that of whoever owns the folder",
     citation="that of whoever owns the folder",
-    defects=("those of the folder: look at data/prepared/<site>/report.html",),
+    defects=("what its owners know of it",),
     tried="chest films and mini-MIAS mammograms converted from their originals",
 )
 

@@ -43,6 +43,7 @@ CARD = Card(
         Need(TABLE, "a header in words, then a row per abnormality or normal film"),
         Need("mdb[0-9][0-9][0-9].*", "the films, mdb001.pgm to mdb322.pgm; PNG and JPEG are read too"),
     ),
+    columns=("tissue", "class", "severity"),
     patients="films in pairs, (1, 2), (3, 4), ...: even numbers are left breasts; named mias_001, mias_002, ...",
     page="http://peipa.essex.ac.uk/info/mias.html",
     download=("http://peipa.essex.ac.uk/pix/mias/all-mias.tar.gz",),

@@ -49,6 +49,7 @@ CARD = Card(
         Need(f"{IMAGES}/*/*.dicom", "the images, <study_id>/<image_id>.dicom"),
         Need(METADATA, "scanner and age, by which sites may be made", optional=True),
     ),
+    columns=("assessment", "density", "manufacturer", "model", "age"),
     patients="study_id: four images each; whether two studies are of one woman is not published",
     split="4,000 studies for training and 1,000 for test, drawn by the source so that both have the same findings",
     page="https://physionet.org/content/vindr-mammo/1.0.0/",

@@ -89,6 +89,11 @@ def test_terms_of_the_card_are_those_that_exams_use(reader):
     assert {kind: terms for kind, terms in used.items() if terms} == {k: set(v) for k, v in module.CARD.terms.items()}
 
 
+def test_columns_of_the_card_are_those_by_which_sites_can_be_made(reader):
+    _, module, folder = reader
+    assert {column for exam in module.exams(folder) for column in exam.attributes} == set(module.CARD.columns)
+
+
 def test_an_unknown_term_or_class_is_named(reader, read):
     name, _, folder = reader
     head = "malignancy" if reader[1].CARD.modality == "mammography" else "pneumonia"
