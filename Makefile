@@ -88,6 +88,7 @@ real: need-DATA venv ## the same chain on a folder of real manifests: DATA=folde
 bench: venv ## every figure that the docs quote
 	python -m benchmarks.run $(ARGS)
 	python -m benchmarks.chain
+	python -m benchmarks.scale --images 2000
 
 clean: ## remove what can be made again; keeps data/raw, .dvc/cache, MLflow's store and .venv
 	rm -rf .mtmed .prefect data/prepared models reports build dist

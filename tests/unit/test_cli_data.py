@@ -152,6 +152,8 @@ def test_natural_without_names_makes_a_site_of_each_value(here):
     assert list(sites) == ["Kings", "St-Anne"]
     assert sites["Kings"]["options"] == {"manifest": "m.csv"}
     assert read_part(Path("parts/h.csv"), "St-Anne") == {"p0", "p3"}
+    assert "hospital of St-Anne: St. Anne\n" in result.stdout
+    assert yaml.safe_load(Path("parts/h.yaml").read_text())["recipe"]["hospital"]["Kings"] == "Kings"
     refused(mtmed("partition", *words, "--by", "natural:hospitl"), "unknown column 'hospitl'.*did you mean 'hospital'")
     refused(mtmed("partition", *words, "--by", "even"), "--sites: expected names")
 
@@ -235,6 +237,9 @@ def test_prepare_takes_heads_of_params_and_options_of_the_reader():
     assert json.loads(Path("a/summary.json").read_text())["heads"] == {"sick": {"sick": {"labelled": 6, "positive": 2}}}
     refused(mtmed(*words, "--out", "b"), "no study is labelled for any head")
     refused(mtmed(*words, "--out", "b", "--option", "heads"), "--option heads: expected KEY=VALUE")
+    refused(mtmed(*words, "--out", "b", "--option", "heads={sick: ["), "--option heads: expected YAML")
+    Path("p.yaml").write_bytes("# Müller".encode("latin-1"))
+    refused(mtmed(*words, "--out", "b"), r"p.yaml is not in UTF-8 \(byte 3\): save it as UTF-8")
     refused(mtmed(*words, "--out", "b", "--option", "haeds={}"), "did you mean 'sites.rsna_pneumonia.options.heads'")
     assert not Path("b").exists()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from safetensors import SafetensorError
 
 from mtmed.data import pieces, store, work
 from mtmed.data.prepare import Private, prepare
@@ -97,6 +98,23 @@ def test_samples_cannot_be_read_while_they_are_replaced(hospital, configured, tm
         run(configured(raw), raw, out)
     with pytest.raises(UserError):
         store.read(out)
+
+
+def test_two_preparations_of_the_same_samples(hospital, configured, tmp_path):
+    raw = hospital(modality="mammography", patients=6)
+    with work.alone(tmp_path / "out-private"), pytest.raises(UserError, match="another preparation is at work"):
+        run(configured(raw), raw, tmp_path / "out")
+    run(configured(raw), raw, tmp_path / "out")
+
+
+def test_a_disk_that_is_full(hospital, configured, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(store, "save_file", full)
+    raw = hospital(modality="mammography", patients=6)
+    with pytest.raises(OSError, match="samples cannot be written; is the disk full"):
+        run(configured(raw), raw, tmp_path / "out")
 
 
 PROGRAM = """
