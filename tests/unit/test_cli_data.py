@@ -238,9 +238,9 @@ def test_prepare_takes_heads_of_params_and_options_of_the_reader():
     refused(mtmed(*words, "--out", "b"), "no study is labelled for any head")
     refused(mtmed(*words, "--out", "b", "--option", "heads"), "--option heads: expected KEY=VALUE")
     refused(mtmed(*words, "--out", "b", "--option", "heads={sick: ["), "--option heads: expected YAML")
+    refused(mtmed(*words, "--out", "b", "--option", "haeds={}"), "did you mean 'sites.rsna_pneumonia.options.heads'")
     Path("p.yaml").write_bytes("# Müller".encode("latin-1"))
     refused(mtmed(*words, "--out", "b"), r"p.yaml is not in UTF-8 \(byte 3\): save it as UTF-8")
-    refused(mtmed(*words, "--out", "b", "--option", "haeds={}"), "did you mean 'sites.rsna_pneumonia.options.heads'")
     assert not Path("b").exists()
 
 
