@@ -2,7 +2,8 @@
 
     python -m benchmarks.scale [--images 10000] [--pixels 512] [--folder build/scale]
 
-Writes that many DICOM files (mammograms of the phantom, each with noise of its own; they are kept for the next run),
+Writes that many DICOM files (each two mammograms of the phantom, turned at random and laid over each other, with noise
+of its own; they are kept for the next run),
 and prints: images per second of preparation against the bare decode of the same files by pydicom in as many
 processes, with the peak memory for a tenth of them and for all; `dvc add` and `dvc status` of the samples as shards
 and as one PNG each; random reads of both; and the training loader against the training that it feeds.
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from shutil import rmtree
@@ -25,6 +27,7 @@ import psutil
 import pydicom
 import typer
 from PIL import Image
+from scipy.ndimage import rotate
 
 from benchmarks.process import measured
 from mtmed.config import Config, PhantomSpec, load
@@ -33,7 +36,7 @@ from mtmed.data.workers import available
 from mtmed.phantoms import write
 from mtmed.types import Array
 
-DRAWN = 40  # pictures that are drawn; the others are these with other noise
+DRAWN = 40  # pictures that are drawn; the others are made of these
 READS = 2000
 
 
@@ -60,22 +63,31 @@ def _write(raw: Path, images: int, pixels: int) -> None:
         write(PhantomSpec(modality="mammography", patients=DRAWN, size=pixels, seed=5), drawn)
     with (drawn / "manifest.csv").open() as file:
         rows = list(csv.DictReader(file))
-    templates = [pydicom.dcmread(drawn / row["image"]) for row in rows]
     (raw / "images").mkdir(exist_ok=True)
-    for number in range(images):
-        path = raw / f"images/{number}.dcm"
-        if not path.is_file():
-            _vary(templates[number % len(rows)], number, path)
+    todo = [n for n in range(images) if not (raw / f"images/{n}.dcm").is_file()]
+    vary = partial(_vary, [drawn / row["image"] for row in rows], raw / "images")
+    with get_context("spawn").Pool(available()) as pool:
+        for _ in pool.imap_unordered(vary, todo, chunksize=16):
+            pass
     for count in (images // 10, images):
         lines = [f"images/{n}.dcm,P{n // 2},mammography,{rows[n % len(rows)]['label']}" for n in range(count)]
         (raw / f"{count}.csv").write_text("\n".join(["image,patient_id,modality,label", *lines]) + "\n")
 
 
-def _vary(dataset: pydicom.Dataset, number: int, path: Path) -> None:
-    stored: Array = dataset.pixel_array
-    noise = np.random.default_rng(number).integers(0, 64, stored.shape)
-    dataset.PixelData = np.clip(stored + noise, 0, 2**dataset.BitsStored - 1).astype(stored.dtype).tobytes()
-    dataset.save_as(path)
+@cache
+def _drawn(path: Path) -> pydicom.Dataset:
+    return pydicom.dcmread(path)
+
+
+def _vary(drawn: list[Path], folder: Path, number: int) -> None:
+    rng = np.random.default_rng(number)
+    dataset = _drawn(drawn[number % len(drawn)])
+    pixels: list[Array] = [dataset.pixel_array, _drawn(drawn[rng.integers(len(drawn))]).pixel_array]
+    turned = [rotate(p, angle, reshape=False, order=1) for p, angle in zip(pixels, rng.uniform(0, 360, 2), strict=True)]
+    mixed = turned[0] // 2 + turned[1] // 2 + rng.integers(0, 64, pixels[0].shape)
+    copy = dataset.copy()
+    copy.PixelData = np.clip(mixed, 0, 2**dataset.BitsStored - 1).astype(pixels[0].dtype).tobytes()
+    copy.save_as(folder / f"{number}.dcm")
 
 
 def _preparation(folder: Path, raw: Path, images: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mtmed.errors import UserError
 from mtmed.types import HeadSpec
 
 Lines = list[tuple[str, ...]]
+Twins = tuple[store.StoredStudy, store.StoredStudy, int]
 
 
 def finish(
@@ -45,12 +46,14 @@ def finish(
     work.hand_over(out, pieces)
     shards = store.shards(out)
     twins = _twins(hashes, shards)
-    flags += [_said_of(a, b) for a, b in twins]
+    flags += [_said_of(*pair) for pair in twins]
     summary = tally.summary(site, (reason for _, reason, _ in refused), (kind for _, kind, _ in flags))
     store.write_text(out / "quarantine.csv", _csv(("study", "reason"), [entry[:2] for entry in refused]))
     store.write_text(out / "flags.csv", _csv(("study", "kind", "what"), flags))
     store.write_text(out / "summary.json", json.dumps(summary.as_dict(), indent=2) + "\n")
-    store.write_text(out / "report.html", report.render(summary, about, shards, heads, refused, flags, twins))
+    store.write_text(
+        out / "report.html", report.render(summary, about, shards, heads, refused, flags, [pair for *pair, _ in twins])
+    )
     work.clear()
     return summary
 
@@ -73,10 +76,15 @@ def _tallied(site: str, heads: Mapping[str, HeadSpec], work: Work, pieces: int, 
     return tally
 
 
-def _twins(hashes: Sequence[bytes], shards: Sequence[store.Shard]) -> list[tuple[store.StoredStudy, store.StoredStudy]]:
-    """Pairs of studies whose pictures are nearly the same."""
-    pairs = sorted(near_pairs(np.array([np.frombuffer(h, np.uint16) for h in hashes])))
-    wanted = {index for pair in pairs for index in pair}
+def _twins(hashes: Sequence[bytes], shards: Sequence[store.Shard]) -> list[Twins]:
+    """Studies whose pictures are nearly that of an earlier one: the first such, it, and how many there are.
+
+    Once each: of a thousand pictures that are all alike, half a million pairs would tell nothing.
+    """
+    earlier: dict[int, list[int]] = {}
+    for a, b in near_pairs(np.array([np.frombuffer(h, np.uint16) for h in hashes])):
+        earlier.setdefault(b, []).append(a)
+    wanted = {index for b, others in earlier.items() for index in (b, min(others))}
     found: dict[int, store.StoredStudy] = {}
     index = 0
     for shard in shards if wanted else []:
@@ -84,14 +92,15 @@ def _twins(hashes: Sequence[bytes], shards: Sequence[store.Shard]) -> list[tuple
             if index in wanted:
                 found[index] = study
             index += 1
-    return [(found[a], found[b]) for a, b in pairs]
+    return [(found[min(others)], found[b], len(others)) for b, others in sorted(earlier.items())]
 
 
-def _said_of(a: store.StoredStudy, b: store.StoredStudy) -> tuple[str, str, str]:
+def _said_of(a: store.StoredStudy, b: store.StoredStudy, alike: int) -> tuple[str, str, str]:
+    more = f"; like {alike - 1} more" if alike > 1 else ""
     if a.patient == b.patient:
-        return b.study, "near-duplicate", f"like {a.study} of the same patient"
+        return b.study, "near-duplicate", f"like {a.study} of the same patient{more}"
     where = f"in {a.split} and {b.split}" if a.split != b.split else f"both in {a.split}"
-    return b.study, "near-duplicate", f"like {a.study} of another patient, {where}"
+    return b.study, "near-duplicate", f"like {a.study} of another patient, {where}{more}"
 
 
 def _csv(header: tuple[str, ...], lines: Iterable[tuple[Any, ...]]) -> str:

@@ -26,7 +26,7 @@ def render(
     heads: Mapping[str, HeadSpec],
     refused: Sequence[tuple[str, ...]],
     flags: Sequence[tuple[str, ...]],
-    twins: Sequence[tuple[StoredStudy, StoredStudy]],
+    twins: Sequence[Sequence[StoredStudy]],
 ) -> str:
     """The page as HTML: counts, a contact sheet with outlines of masks and boxes, quarantine and flags.
 
