@@ -1,8 +1,9 @@
 """Prepared samples on disk: few large files and one index; the same studies give the same bytes.
 
 A shard is a safetensors file of some hundreds of studies: `images` uint16 [n,S,S], `mask.<head>` uint8 [m,K,B] of the
-m studies that have one (its S*S bits packed into B bytes), and what else is known of each study as JSON in the
-header. Pixels are read from the mapped file when they are asked for: nothing is decoded twice, and nothing is kept.
+m studies that have one (its S*S bits packed into B bytes), and `studies` uint8, what else is known of each as JSON (not
+in the header, which stays in memory for as long as the file is open). Pixels are read from the mapped file when they
+are asked for: nothing is decoded twice, and nothing is kept.
 """
 
 import json
@@ -21,7 +22,7 @@ from safetensors.numpy import save_file
 from mtmed.errors import UserError
 from mtmed.types import Array, Study
 
-INDEX, FORMAT = "index.json", 2
+INDEX, FORMAT = "index.json", 3
 FULL = 65535  # images are kept as 16 bits: exact enough for any detector, half the size of float32
 
 
@@ -91,7 +92,8 @@ class Shard:
 
     def entries(self) -> list[dict[str, Any]]:
         """What is known of each study, in order."""
-        return list(json.loads(self._file.metadata()["studies"]))
+        with safe_open(self.path, framework="numpy") as file:  # not kept open: of a million studies it is gigabytes
+            return list(json.loads(file.get_tensor("studies").tobytes()))
 
     def studies(self) -> Iterator[StoredStudy]:
         """Its studies, without their pixels."""
@@ -131,11 +133,11 @@ def write_shard(path: Path, rows: Sequence[Row]) -> None:
             counts[head] += 1
     tensors = {f"mask.{h}": np.stack([row.masks[h] for row in rows if h in row.masks]) for h in counts}
     entries = json.dumps([row.entry for row in rows], separators=(",", ":"))
+    tensors["images"] = np.stack([row.image for row in rows])
+    tensors["studies"] = np.frombuffer(entries.encode(), np.uint8)
     temporary = path.with_name(f"{path.name}.part")
-    try:  # one key: the header keeps no order of several
-        save_file(
-            {"images": np.stack([row.image for row in rows]), **tensors}, temporary, metadata={"studies": entries}
-        )
+    try:
+        save_file(tensors, temporary)
     except SafetensorError as error:
         raise OSError(
             ENOSPC, "samples cannot be written; is the disk full, or was the folder moved away?", str(path)
