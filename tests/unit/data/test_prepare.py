@@ -141,9 +141,10 @@ def test_the_same_picture_twice_is_used_once_and_a_near_copy_is_flagged(hospital
     first = table[1].split(",")[0]
     other = next(line for line in table if "-007-0" in line)
     film = sample.pixels.read(raw / first).image
-    Image.fromarray((film * 255).astype(np.uint8)).save(raw / "images/near.jpg", quality=60)
+    for name, quality in (("near.jpg", 60), ("nearer.jpg", 90)):
+        Image.fromarray((film * 255).astype(np.uint8)).save(raw / "images" / name, quality=quality)
     (raw / "images/again.dcm").write_bytes((raw / first).read_bytes())
-    copies = [other.replace(other.split(",")[0], f"images/{name}") for name in ("again.dcm", "near.jpg")]
+    copies = [other.replace(other.split(",")[0], f"images/{name}") for name in ("again.dcm", "near.jpg", "nearer.jpg")]
     copies = [",".join("" if "masks/" in cell else cell for cell in copy.split(",")) for copy in copies]
     (raw / "manifest.csv").write_text("\n".join([*table, *copies]) + "\n")
     out = tmp_path / "out"
@@ -151,11 +152,13 @@ def test_the_same_picture_twice_is_used_once_and_a_near_copy_is_flagged(hospital
     (again,) = quarantine(out).values()
     assert again.startswith("duplicate: the same picture as ")
     assert original(out)[again.split()[-1]] == first
-    (flag,) = rows(out / "flags.csv")
-    assert (original(out)[flag["study"]], flag["kind"]) == ("images/near.jpg", "near-duplicate")
-    assert "of another patient" in flag["what"]
-    assert summary.flagged == {"near-duplicate": 1}
-    assert (out / "report.html").read_text().count('<div class="pair">') == 1
+    near, nearer = rows(out / "flags.csv")  # once each, however many are alike
+    assert (original(out)[near["study"]], near["kind"]) == ("images/near.jpg", "near-duplicate")
+    assert "of another patient" in near["what"]
+    assert original(out)[nearer["study"]] == "images/nearer.jpg"
+    assert nearer["what"].endswith("; like 1 more")
+    assert summary.flagged == {"near-duplicate": 2}
+    assert (out / "report.html").read_text().count('<div class="pair">') == 2
 
 
 def test_a_patient_in_two_official_splits_stays_in_one(hospital, configured):
