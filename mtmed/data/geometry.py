@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import label
+from scipy.ndimage import label, maximum
 
 from mtmed.types import Array
 
@@ -44,10 +44,10 @@ class Letterbox:
         share = _resize(mask, self.inner_height, self.inner_width)
         inside = share >= 0.5
         specks, count = label(share > 0)
-        for speck in set(range(1, count + 1)) - set(specks[inside].tolist()):
-            own = np.where(specks == speck, share, 0)
-            inside |= own >= own.max()
-        return self._pad(inside)
+        fullest = np.concatenate([[0], maximum(share, specks, np.arange(1, count + 1))])
+        lost = np.arange(count + 1) > 0
+        lost[specks[inside]] = False
+        return self._pad(inside | (lost[specks] & (share >= fullest[specks])))
 
     def boxes(self, xyxy: Array) -> Array:
         """Boxes [M,4] of the image as boxes of the square."""
