@@ -9,9 +9,11 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from mtmed.data import dealing
 from mtmed.data.patients import Patient
@@ -119,8 +121,10 @@ def read_part(path: Path, site: str) -> set[str]:
     """The patients of one site, from a table of patient and site.
 
     Raises:
-        UserError: no such table or column, an empty cell, a patient at two sites, or nobody at this one.
+        UserError: no such table or column, an empty cell, a patient at two sites, nobody at this one, or another table
+            than the recipe beside it describes.
     """
+    _expect_as_described(path)
     where: dict[str, str] = {}
     for number, row in enumerate(read_table(path, ("patient", "site")), 1):
         if not row["patient"] or not row["site"]:
@@ -131,6 +135,18 @@ def read_part(path: Path, site: str) -> set[str]:
     if not found:
         raise UserError(f"{path}: {unknown('site', site, set(where.values()) or {'(none)'})}")
     return found
+
+
+def _expect_as_described(path: Path) -> None:
+    recipe = path.with_suffix(".yaml")
+    if not path.is_file() or not recipe.is_file():
+        return
+    try:
+        described = yaml.safe_load(recipe.read_text(encoding="utf-8"))["recipe"]["sha256"]
+    except (ValueError, TypeError, KeyError, yaml.YAMLError):
+        return  # somebody's own notes
+    if described != sha256(path.read_bytes()).hexdigest():
+        raise UserError(f"{path} is not the table that {recipe} describes: restore it, or remove {recipe.name}")
 
 
 def table(where: Mapping[str, str]) -> str:

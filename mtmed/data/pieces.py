@@ -1,6 +1,6 @@
 """Pieces of a preparation: some hundreds of studies each, made in parallel, kept as soon as they are done."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,7 +56,8 @@ class Pieces:
         self.count = 0
         self._work, self._recipe, self._progress = work, recipe, progress
         self._seen: dict[str, str] = {}  # digests of pictures, and the studies that have them
-        self._read = self._refused = 0
+        self._read = 0
+        self._refused: Counter[str] = Counter()  # kinds of reasons
 
     def make(self, studies: Iterator[RawStudy], processes: int | None) -> None:
         """Make the pieces that are not there yet, and take note of those that are.
@@ -85,8 +86,9 @@ class Pieces:
         self._seen.update({digest: study for study, digest, _ in record["hashes"]})
         self.count += 1
         self._read += len(chunk)
-        self._refused += len(record["refused"])
-        self._progress(f"{self._read} studies read, {self._refused} in quarantine")
+        self._refused.update(reason.split(":")[0] for _, reason, _ in record["refused"])
+        most = f", most of them: {self._refused.most_common(1)[0][0]}" if self._refused else ""
+        self._progress(f"{self._read} studies read, {self._refused.total()} in quarantine{most}")
 
     def _sorted(self, chunk: list[RawStudy], answers: Iterator[Made | Refused]) -> Piece:
         piece = Piece()

@@ -101,8 +101,13 @@ def _link(source: Path, target: Path) -> None:
 
 def listing(raw: Path) -> str:
     """A hash over the names, sizes and times of all files below `raw`: what a preparation was made from."""
-    whole = hashlib.sha256()
+    whole, seen = hashlib.sha256(), set[tuple[int, int]]()
     for folder, below, files in os.walk(raw, followlinks=True):
+        place = Path(folder).stat()
+        if (place.st_dev, place.st_ino) in seen:  # a link to a folder above would never end
+            below.clear()
+            continue
+        seen.add((place.st_dev, place.st_ino))
         below.sort()
         for name in sorted(files):
             path = Path(folder) / name

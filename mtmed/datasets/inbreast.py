@@ -13,7 +13,7 @@ import numpy as np
 from skimage.draw import disk, polygon
 
 from mtmed.data.exam import Box, Exam
-from mtmed.data.quality import BadStudy
+from mtmed.data.quality import LARGEST, BadStudy
 from mtmed.data.table import Row, grouped, read_table
 from mtmed.datasets._base import Card, Need, root
 from mtmed.types import Array
@@ -171,6 +171,8 @@ def _contour(roi: Mapping[str, Any]) -> Contour:
     points = tuple((float(match[1]), float(match[2])) for match in matches if match)
     if not points or len(points) != len(matches) or len(points) != int(roi["NumberOfPoints"]):
         raise BadStudy("expected as many points '(x, y)' as NumberOfPoints says, and at least one")
+    if not all(abs(number) < LARGEST for point in points for number in point):
+        raise BadStudy("expected points in pixels of an image")
     return Contour(KINDS.get(" ".join(str(roi["Name"]).lower().split()), ()), points)
 
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from flows.cli import app
 from mtmed.config import parse
 from mtmed.data.partition import RULES, read_part
+from mtmed.errors import UserError
 from mtmed.registry import names
 from tests.shapes import picture, rsna_pneumonia, write_picture
 
@@ -98,6 +99,10 @@ def test_the_recipe_makes_the_same_again():
     command = shlex.split(yaml.safe_load(first[1])["recipe"]["command"])
     assert mtmed(*command[1:]).exit_code == 0
     assert (Path("parts/rsna.csv").read_bytes(), Path("parts/rsna.yaml").read_bytes()) == first
+    Path("parts/rsna.csv").write_bytes(first[0] + b"someone,north\n")
+    with pytest.raises(UserError, match=r"parts/rsna.csv is not the table that parts/rsna.yaml describes"):
+        read_part(Path("parts/rsna.csv"), "north")
+    Path("parts/rsna.csv").write_bytes(first[0])
     refused(ask("--by", "scanner", "--seed", 4), "parts/rsna.csv holds another partition")
     refused(ask("--by", "even", "--seed", 3), "parts/rsna.csv holds another partition")  # the same, but no scanners
     assert (Path("parts/rsna.csv").read_bytes(), Path("parts/rsna.yaml").read_bytes()) == first

@@ -78,6 +78,7 @@ def test_a_change_behind_a_link_is_seen_and_any_name_is_listed(tmp_path):
     elsewhere.write_bytes(b"one")
     (raw / "link.png").symlink_to(elsewhere)
     (raw / "broken.png").symlink_to(tmp_path / "nothing")
+    (raw / "again").symlink_to(raw)
     before = listing(raw)
     assert listing(raw) == before
     elsewhere.write_bytes(b"another")

@@ -187,6 +187,7 @@ def test_a_file_that_is_something_else_is_a_fault_in_one_line(folder, content):
         ({"Point_px": ["(1, 2)", "(3)", "(4, 5)", "(6, 7)"]}, "as many points"),
         ({"Point_px": ["__import__('os')"], "NumberOfPoints": 1}, "as many points"),
         ({"Point_px": [], "NumberOfPoints": 0}, "as many points"),
+        ({"Point_px": [f"({'9' * 400}, 1)"], "NumberOfPoints": 1}, "points in pixels of an image"),
     ],
 )
 def test_contours_cut_short(folder, change, reason):
