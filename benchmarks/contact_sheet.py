@@ -17,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mtmed.config import PhantomSpec
 from mtmed.phantoms import Drawing, Exam, diameter, examine
 from mtmed.registry import find, names
+from mtmed.specs import PhantomSpec
 
 TRUE, LUNGS, WORDS = "#f0a202", "#2ec4b6", "#7d8894"  # the last is read on white and on black
 COLUMNS, SHOWN, COLOURS = 6, 256, 96  # images of a modality, their side in pixels, colours of the file

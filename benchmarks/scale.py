@@ -3,10 +3,10 @@
     python -m benchmarks.scale [--images 10000] [--pixels 512] [--folder build/scale]
 
 Writes that many DICOM files (each two mammograms of the phantom, turned at random and laid over each other, with noise
-of its own; they are kept for the next run),
-and prints: images per second of preparation against the bare decode of the same files by pydicom in as many
-processes, with the peak memory for a tenth of them and for all; `dvc add` and `dvc status` of the samples as shards
-and as one PNG each; random reads of both; and the training loader against the training that it feeds.
+of its own; they are kept for the next run), and prints: images per second of preparation against the bare decode of the
+same files by pydicom in as many processes, with the peak memory for a tenth of them and for all; `dvc add` and `dvc
+status` of the samples as shards and as one PNG each; random reads of both; and the training loader against the training
+that it feeds.
 """
 
 import csv
@@ -30,10 +30,11 @@ from PIL import Image
 from scipy.ndimage import rotate
 
 from benchmarks.process import measured
-from mtmed.config import Config, PhantomSpec, load
+from mtmed.config import Config, load
 from mtmed.data import store
 from mtmed.data.workers import available
 from mtmed.phantoms import write
+from mtmed.specs import PhantomSpec
 from mtmed.types import Array
 
 DRAWN = 40  # pictures that are drawn; the others are made of these

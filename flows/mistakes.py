@@ -9,15 +9,8 @@ from typing import NoReturn
 
 from mtmed.errors import UserError
 
-REFUSALS = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.ENOTDIR,
-    errno.EFBIG,
-)  # of the system, to a user
+# of the system, to a user
+REFUSALS = {getattr(errno, name) for name in ("EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "ENOTDIR", "EFBIG")}
 
 
 @contextmanager

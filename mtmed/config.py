@@ -1,180 +1,38 @@
-"""params.yaml as frozen models: an unknown key, name or value is one line that says what was expected."""
+"""params.yaml as one frozen model: an unknown key, name or value is one line that says what was expected."""
 
 import re
 from collections.abc import Collection
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mtmed import datasets, modalities
 from mtmed.errors import UserError, unknown
 from mtmed.heads._reserved import RESERVED
 from mtmed.registry import expect, find, names
+from mtmed.specs import (
+    EvaluationSpec,
+    FederationSpec,
+    ImageSpec,
+    ModelSpec,
+    PhantomSpec,
+    SiteSpec,
+    Spec,
+    SplitSpec,
+    TrackingSpec,
+    TrainingSpec,
+)
 from mtmed.types import Architecture, HeadSpec
 from mtmed.validation import one_line
-
-
-class Spec(BaseModel):
-    """A section of params.yaml: frozen, and closed to keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class PhantomSpec(Spec):
-    """A synthetic hospital: its patients, its scanner and the labels its readers left.
-
-    Attributes:
-        contrast: of lesions; at 0.6 they are as easily missed as in practice.
-        device: the one scanner that it has; without it, those of the modality's phantom.
-        lungs: whether readers draw the lungs.
-        diameters: whether readers measure lesions.
-    """
-
-    modality: str
-    patients: int = Field(ge=5)
-    seed: int = 0
-    prevalence: float = Field(default=0.5, ge=0, le=1)
-    size: int = Field(default=192, ge=64, le=2048)
-    bits_stored: int = Field(default=12, ge=8, le=16)
-    photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2"
-    window: bool = True
-    noise: float = Field(default=0.02, ge=0, le=0.5)
-    blur: float = Field(default=0.6, ge=0, le=4)
-    contrast: float = Field(default=1, gt=0, le=1.5)
-    device: str | None = None
-    masks: bool = True
-    lungs: bool = False
-    boxes: bool = True
-    classes: bool = True
-    diameters: bool = True
-    broken: int = Field(default=0, ge=0)
-
-
-class ScannerSpec(Spec):
-    """A simulated scanner, for a site that is a part of a data set (mtmed/data/scanner.py); defaults change nothing.
-
-    Attributes:
-        blur: sigma of a Gaussian, in thousandths of the image's longer side.
-        noise: standard deviation of grain, of a brightness of 0..1.
-        gamma: exponent of brightness; below 1 the image is brighter.
-        contrast: slope of the film's curve at middle grey; above 1 it is S-shaped.
-        bits: of the file; fewer than 8 show as steps.
-    """
-
-    blur: float = Field(default=0, ge=0, le=20)
-    noise: float = Field(default=0, ge=0, le=0.3)
-    gamma: float = Field(default=1, ge=0.3, le=3)
-    contrast: float = Field(default=1, ge=0.3, le=3)
-    bits: int = Field(default=16, ge=2, le=16)
-
-
-class SiteSpec(Spec):
-    """A site: the reader of its data set, where the raw studies lie, and the reader's own options.
-
-    Attributes:
-        part: a CSV below parts/ with the columns patient and site, as `mtmed partition` writes it: only the patients of
-            this site.
-        scanner: through which its images are seen.
-    """
-
-    dataset: str
-    raw: str
-    options: dict[str, Any] = {}
-    part: str | None = None
-    scanner: ScannerSpec | None = None
-
-    @field_validator("part")
-    @classmethod
-    def _watched(cls, part: str | None) -> str | None:
-        if part is not None and (Path(part).parts[:1] != ("parts",) or ".." in Path(part).parts):
-            raise ValueError(f"expected a file below parts/, whose changes dvc.yaml watches; got {part}")
-        return part
-
-
-class SplitSpec(Spec):
-    """Patients fall into folds by a keyed hash, so that a patient has the same fold at every site."""
-
-    folds: int = Field(default=5, ge=2)
-    fold: int = Field(default=0, ge=0)
-    validation: float = Field(default=0.1, ge=0, lt=0.5)
-    seed: int = 0
-
-    @model_validator(mode="after")
-    def _fold_exists(self) -> "SplitSpec":
-        if self.fold >= self.folds:
-            raise ValueError(f"fold {self.fold} of {self.folds}: folds are counted from 0 to {self.folds - 1}")
-        return self
-
-
-class ImageSpec(Spec):
-    """Square images of `size` pixels, padded, never stretched."""
-
-    size: int = Field(default=128, ge=32, le=1024, multiple_of=32)
-
-
-class ModelSpec(Spec):
-    """The shared encoder (any timm model with a feature pyramid, or a plain ViT) and the decoders' width."""
-
-    encoder: str = "pvt_v2_b0"
-    channels: int = Field(default=64, ge=8)
-
-
-class TrainingSpec(Spec):
-    """Local training: what one site does in one round.
-
-    Attributes:
-        epochs: passes over the site's training images.
-        steps: batches instead of epochs, the same number at every site however many images it has.
-    """
-
-    epochs: int = Field(default=2, ge=1)
-    steps: int | None = Field(default=None, ge=1)
-    batch_size: int = Field(default=16, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    weight_decay: float = Field(default=0.05, ge=0)
-    warmup_rounds: float = Field(default=1.0, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    fisher_images: int = Field(default=64, ge=1, le=64)
-    fisher_micro_batch: int = Field(default=8, ge=1)
-    augment: bool = True
-
-
-class FederationSpec(Spec):
-    """The round loop: strategy, length, and where the sites run."""
-
-    seed: int = 0
-    strategy: str = "bayes"
-    rounds: int = Field(default=10, ge=1)
-    dispatch: Literal["local", "deployments"] = "local"
-    concurrency: int = Field(default=2, ge=1)
-    exchange: str = ".mtmed/exchange"
-    timeout_s: float = Field(default=3600, gt=0)
-
-
-class EvaluationSpec(Spec):
-    """What is measured on the test patients."""
-
-    references: tuple[Literal["local", "pooled", "threshold"], ...] = ("local", "pooled", "threshold")
-    replicates: int = Field(default=200, ge=0)
-    overlays: bool = True
-
-
-class TrackingSpec(Spec):
-    """Where MLflow keeps runs and models."""
-
-    uri: str = "sqlite:///mlflow.db"
-    experiment: str = "mtmed"
-    model: str = "mtmed"
 
 
 class Config(Spec):
     """Everything that params.yaml says."""
 
-    phantom: dict[str, PhantomSpec] = {}
+    phantom: dict[str, PhantomSpec] = Field(default={})
     sites: dict[str, SiteSpec] = Field(min_length=1)
     image: ImageSpec = ImageSpec()
     split: SplitSpec = SplitSpec()
@@ -182,7 +40,7 @@ class Config(Spec):
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     federation: FederationSpec = FederationSpec()
-    strategies: dict[str, dict[str, float]] = {}
+    strategies: dict[str, dict[str, float]] = Field(default={})
     evaluation: EvaluationSpec = EvaluationSpec()
     tracking: TrackingSpec = TrackingSpec()
 

@@ -1,6 +1,6 @@
 """Errors that a user can mend: one line that names the thing, what was expected and the remedy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -11,7 +11,12 @@ class UserError(Exception):
 def unknown(noun: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is none of `known`; it suggests the nearest one."""
     known = sorted(known)
-    begun = [k for k in known if len(name) > 2 and k.startswith(name)]
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5) or begun
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    near = nearest(name, known)
+    hint = f"; did you mean {near!r}?" if near else ""
     return UserError(f"unknown {noun} {name!r}: expected one of {', '.join(known)}{hint}")
+
+
+def nearest(name: str, known: Sequence[str]) -> str | None:
+    """The one of `known` that somebody may have meant who wrote `name`."""
+    begun = [k for k in known if len(name) > 2 and k.startswith(name)]
+    return next(iter(get_close_matches(name, known, n=1, cutoff=0.5) or begun), None)

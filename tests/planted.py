@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.sequence import Sequence
 
-from mtmed.config import PhantomSpec
 from mtmed.phantoms import write
+from mtmed.specs import PhantomSpec
 
 NAME = "PLANTEDDOE"
 DATE, TIME, UID, NUMBER = "19010203", "112233.445566", "1.2.777.88877799.1", "7777177771"

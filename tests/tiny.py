@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtmed.config import TrainingSpec
 from mtmed.models.multitask import MultiTask, build
+from mtmed.specs import TrainingSpec
 from mtmed.training.seeds import generator
 from mtmed.types import Architecture, HeadSpec, Study
 

@@ -51,9 +51,8 @@ def finish(
     store.write_text(out / "quarantine.csv", _csv(("study", "reason"), [entry[:2] for entry in refused]))
     store.write_text(out / "flags.csv", _csv(("study", "kind", "what"), flags))
     store.write_text(out / "summary.json", json.dumps(summary.as_dict(), indent=2) + "\n")
-    store.write_text(
-        out / "report.html", report.render(summary, about, shards, heads, refused, flags, [pair for *pair, _ in twins])
-    )
+    page = report.render(summary, about, shards, heads, refused, flags, [pair for *pair, _ in twins])
+    store.write_text(out / "report.html", page)
     work.clear()
     return summary
 
@@ -85,13 +84,8 @@ def _twins(hashes: Sequence[bytes], shards: Sequence[store.Shard]) -> list[Twins
     for a, b in near_pairs(np.array([np.frombuffer(h, np.uint16) for h in hashes])):
         earlier.setdefault(b, []).append(a)
     wanted = {index for b, others in earlier.items() for index in (b, min(others))}
-    found: dict[int, store.StoredStudy] = {}
-    index = 0
-    for shard in shards if wanted else []:
-        for study in shard.studies():
-            if index in wanted:
-                found[index] = study
-            index += 1
+    every = store.studies(shards) if wanted else ()
+    found = {index: study for index, study in enumerate(every) if index in wanted}
     return [(found[min(others)], found[b], len(others)) for b, others in sorted(earlier.items())]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mtmed import datasets, lineage
-from mtmed.config import Config, SiteSpec
+from mtmed.config import Config
 from mtmed.data.finish import finish
 from mtmed.data.identity import pseudonym
 from mtmed.data.partition import read_part
@@ -20,6 +20,7 @@ from mtmed.data.split import on_one_side
 from mtmed.data.summary import Summary
 from mtmed.data.work import UNFINISHED, Work, alone, listing
 from mtmed.errors import UserError
+from mtmed.specs import SiteSpec
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion
 
-from mtmed.data.store import Shard, StoredStudy
+from mtmed.data.store import Shard, StoredStudy, studies
 from mtmed.data.summary import MEASURED, Summary
 from mtmed.types import Array, HeadSpec, Study
 
@@ -55,15 +55,13 @@ def render(
 def _varied(shards: Sequence[Shard], count: int) -> Iterable[StoredStudy]:
     """At most SHOWN studies, spread evenly over the site."""
     wanted = set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist())
-    studies = (study for shard in shards for study in shard.studies())
-    return (study for index, study in enumerate(studies) if index in wanted)
+    return (study for index, study in enumerate(studies(shards)) if index in wanted)
 
 
 def _flagged(shards: Sequence[Shard], flags: Sequence[tuple[str, ...]]) -> list[tuple[StoredStudy, str]]:
     """The first SHOWN studies that are flagged for what one sees in them alone."""
     kinds = dict(islice(((study, kind) for study, kind, _ in flags if kind != "near-duplicate"), SHOWN))
-    studies = (study for shard in shards for study in shard.studies()) if kinds else ()
-    return [(study, kinds[study.study]) for study in studies if study.study in kinds]
+    return [(study, kinds[study.study]) for study in studies(shards) if study.study in kinds] if kinds else []
 
 
 def _figure(study: Study, caption: str) -> dict[str, str]:

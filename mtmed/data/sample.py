@@ -8,7 +8,6 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from mtmed.config import ScannerSpec, SplitSpec
 from mtmed.data import pixels, scanner, store
 from mtmed.data.dicom_facts import is_view
 from mtmed.data.geometry import Letterbox, letterbox
@@ -17,6 +16,7 @@ from mtmed.data.likeness import perceptual_hash
 from mtmed.data.quality import BadStudy, check_image, check_mask, check_modality
 from mtmed.data.raw import RawStudy
 from mtmed.data.split import split_of
+from mtmed.specs import ScannerSpec, SplitSpec
 from mtmed.types import Array, Study
 
 THUMBNAIL = 128

@@ -9,7 +9,7 @@ from hashlib import sha256
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from mtmed.config import ScannerSpec
+from mtmed.specs import ScannerSpec
 from mtmed.types import Array
 
 

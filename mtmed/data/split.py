@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 
-from mtmed.config import SplitSpec
 from mtmed.data.raw import RawStudy
+from mtmed.specs import SplitSpec
 from mtmed.types import SPLITS
 
 

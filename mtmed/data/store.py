@@ -8,7 +8,7 @@ are asked for: nothing is decoded twice, and nothing is kept.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from errno import ENOSPC
 from functools import cached_property, lru_cache
 from hashlib import file_digest, md5
@@ -163,6 +163,11 @@ def shard_name(number: int) -> str:
     return f"samples-{number:05d}.safetensors"
 
 
+def studies(shards: Iterable[Shard]) -> Iterator[StoredStudy]:
+    """The studies of some shards, in order, without their pixels."""
+    return (study for shard in shards for study in shard.studies())
+
+
 def shards(folder: Path) -> list[Shard]:
     """The shards of a folder, in order.
 
@@ -183,8 +188,7 @@ def read(folder: Path, split: str | None = None) -> list[Study]:
     Raises:
         UserError: nothing is stored there, or in another format.
     """
-    found = (study for shard in shards(folder) for study in shard.studies())
-    return [study for study in found if split in (None, study.split)]
+    return [study for study in studies(shards(folder)) if split in (None, study.split)]
 
 
 def digest(folder: Path) -> str:

@@ -4,10 +4,9 @@ import csv
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from mtmed.errors import UserError
+from mtmed.errors import UserError, nearest
 
 SEPARATORS = ",;\t|"
 csv.field_size_limit(16_000_000)  # characters of a cell; run lengths and boxes are longer than Python's limit
@@ -86,6 +85,6 @@ def _expect_columns(path: Path, header: list[str], required: Iterable[str], sepa
         raise UserError(
             f"{path}: expected a header with the columns {', '.join(required)}, found an empty line or file"
         )
-    near = get_close_matches(missing[0], header, n=1)
-    hint = f"; is it {near[0]!r}?" if near else ""
+    near = nearest(missing[0], header)
+    hint = f"; is it {near!r}?" if near else ""
     raise UserError(f"{path}: no column {missing[0]!r}; found {', '.join(map(repr, header))}{hint}")

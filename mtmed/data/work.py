@@ -30,12 +30,17 @@ def alone(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        flock(descriptor, LOCK_EX | LOCK_NB)  # ends with the process, whatever ends that
+        _lock(descriptor, folder)
         yield
-    except BlockingIOError:
-        raise UserError(f"another preparation is at work in {folder}: wait for it, or end it") from None
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        flock(descriptor, LOCK_EX | LOCK_NB)  # ends with the process, whatever ends that
+    except BlockingIOError:
+        raise UserError(f"another preparation is at work in {folder}: wait for it, or end it") from None
 
 
 class Work:
@@ -112,5 +117,5 @@ def listing(raw: Path) -> str:
         for name in sorted(files):
             path = Path(folder) / name
             found = path.stat() if path.exists() else path.lstat()  # a link's target may change; or be missing
-            whole.update(os.fsencode(path) + f"\\0{found.st_size}\\0{found.st_mtime_ns}\\n".encode())
+            whole.update(os.fsencode(path) + f"\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
     return whole.hexdigest()

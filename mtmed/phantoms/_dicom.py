@@ -6,8 +6,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from mtmed.config import PhantomSpec
 from mtmed.phantoms._exam import Exam, Modality
+from mtmed.specs import PhantomSpec
 from mtmed.types import Array
 
 

@@ -15,18 +15,16 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 
-from mtmed.config import PhantomSpec
 from mtmed.errors import unknown
 from mtmed.phantoms import _dicom
 from mtmed.phantoms._broken import spoil
 from mtmed.phantoms._exam import Drawing, Exam, Lesion, Modality
 from mtmed.registry import find
+from mtmed.specs import PhantomSpec
 from mtmed.types import Array
 
-MARK, SAID = (
-    "SYNTHETIC.txt",
-    "Nobody's images: drawn by mtmed.phantoms. Do not put real ones here: they may be deleted.\n",
-)
+MARK = "SYNTHETIC.txt"
+SAID = "Nobody's images: drawn by mtmed.phantoms. Do not put real ones here: they may be deleted.\n"
 COLUMNS = (
     *("image", "lesion_mask", "label", "lesion_boxes", "boxes_complete", "lung_mask", "diameter_mm"),
     *("patient_id", "modality", "view", "laterality", "device"),

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mtmed.config import TrainingSpec
 from mtmed.models.multitask import MultiTask
+from mtmed.specs import TrainingSpec
 from mtmed.training import device
 from mtmed.training.loader import collate
 from mtmed.training.local import to_device

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mtmed.config import TrainingSpec
 from mtmed.models.multitask import MultiTask
+from mtmed.specs import TrainingSpec
 from mtmed.training import device, optimizer
 from mtmed.training.loader import batches
 from mtmed.training.loss import head_losses, hybrid, present_heads

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mtmed.config import TrainingSpec
 from mtmed.models.multitask import MultiTask
+from mtmed.specs import TrainingSpec
 from mtmed.types import Study
 
 Moments = dict[str, Tensor]  # {"<parameter>/<quantity>": value}

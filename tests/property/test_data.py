@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtmed.config import SplitSpec
 from mtmed.data.geometry import letterbox
 from mtmed.data.split import fold_of, split_of
+from mtmed.specs import SplitSpec
 
 sides = st.integers(16, 400)
 sizes = st.sampled_from([32, 64, 128])

@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from mtmed import __version__, checkpoint, phantoms
-from mtmed.config import PhantomSpec
 from mtmed.data import mapping
 from mtmed.models.multitask import build
 from mtmed.registry import find, names
+from mtmed.specs import PhantomSpec
 from mtmed.types import Architecture, GlobalModel, HeadSpec
 
 ROOT = Path(__file__).parents[2]

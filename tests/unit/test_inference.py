@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 
 from mtmed import phantoms
-from mtmed.config import PhantomSpec
 from mtmed.data import pixels
 from mtmed.data.geometry import letterbox
 from mtmed.data.quality import BadStudy
@@ -18,6 +17,7 @@ from mtmed.errors import UserError
 from mtmed.evaluation import prediction_picture
 from mtmed.inference import Finding, Prediction, own_size, predict_file
 from mtmed.models.multitask import build
+from mtmed.specs import PhantomSpec
 from mtmed.types import Architecture, Boxes, HeadSpec
 
 BOTH = ("mammography", "chest_xray")

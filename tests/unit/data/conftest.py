@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from mtmed.config import Config, PhantomSpec, parse
+from mtmed.config import Config, parse
 from mtmed.phantoms import write
+from mtmed.specs import PhantomSpec
 
 HEADS = {
     "lesion_segmentation": {

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from mtmed.config import ScannerSpec, parse
+from mtmed.config import parse
 from mtmed.data.scanner import draw, simulate
 from mtmed.errors import UserError
+from mtmed.specs import ScannerSpec
 
 IMAGE = np.clip(np.linspace(-0.1, 1.1, 96 * 80), 0, 1).reshape(96, 80).astype(np.float32)
 

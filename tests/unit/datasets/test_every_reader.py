@@ -4,11 +4,11 @@ from importlib import import_module
 
 import pytest
 
-from mtmed.config import SplitSpec
 from mtmed.data.exam import KINDS
 from mtmed.data.split import split_of
 from mtmed.errors import UserError
 from mtmed.registry import names
+from mtmed.specs import SplitSpec
 
 READERS = [name for name in names("mtmed.datasets") if name != "manifest"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtmed import phantoms
-from mtmed.config import PhantomSpec
+from mtmed.specs import PhantomSpec
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtmed.config import PhantomSpec
 from mtmed.data import pixels
 from mtmed.phantoms import _write
 from mtmed.phantoms._exam import Exam
@@ -18,6 +17,7 @@ from mtmed.phantoms.mammography import DENSITIES
 from mtmed.phantoms.mammography import PHANTOM as MAMMOGRAM
 from mtmed.phantoms.ultrasound import CURVED, LINEAR
 from mtmed.phantoms.ultrasound import PHANTOM as ULTRASOUND
+from mtmed.specs import PhantomSpec
 
 
 def rows(folder):

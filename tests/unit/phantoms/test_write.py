@@ -10,11 +10,11 @@ from PIL import Image
 from skimage.measure import label, regionprops
 
 from mtmed import phantoms
-from mtmed.config import PhantomSpec
 from mtmed.data import pixels
 from mtmed.errors import UserError
 from mtmed.modalities import accepts, of_view
 from mtmed.registry import find, names
+from mtmed.specs import PhantomSpec
 
 MODALITIES = names("mtmed.phantoms")
 # the mean Dice that a threshold may reach; a cyst in ultrasound is black, and a reader sees it at once
