@@ -40,13 +40,14 @@ def facts_table(rows: pd.DataFrame) -> str:
     """The median over runs of what is known of each arm."""
     rows = rows[rows["head"] == FACTS]
     medians = rows.groupby(["arm", "metric"], sort=False)["value"].median()
+    known = [fact for fact in UNITS if fact in set(rows["metric"])]
+    known += sorted(set(rows["metric"]) - set(known))
     found = {str(arm): own.droplevel("arm") for arm, own in medians.groupby(level="arm", sort=False)}
-    return table([{"arm": arm} | _facts(own) for arm, own in found.items()])
+    return table([{"arm": arm} | _facts(own, known) for arm, own in found.items()])
 
 
-def _facts(medians: "pd.Series[float]") -> dict[str, str]:
-    facts = [*UNITS, *sorted(set(medians.index) - UNITS.keys())]
-    named = {fact: UNITS.get(fact, (fact, 1)) for fact in facts}
+def _facts(medians: "pd.Series[float]", known: list[str]) -> dict[str, str]:
+    named = {fact: UNITS.get(fact, (fact, 1)) for fact in known}
     return {label: number(medians[fact] / unit) if fact in medians else "-" for fact, (label, unit) in named.items()}
 
 
