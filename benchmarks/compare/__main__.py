@@ -1,8 +1,8 @@
 """The comparison, run by run.
 
-    python -m benchmarks.compare cost films                            # once: how fast every arm trains
-    python -m benchmarks.compare run films-tuning --rates .001,.003 --data <folder of manifests>
-    python -m benchmarks.compare run films --data <folder of manifests>
+    python -m benchmarks.compare cost real                            # once: how fast every arm trains
+    python -m benchmarks.compare run real-tuning --rates .001,.003 --data <folder of manifests>
+    python -m benchmarks.compare run real --data <folder of manifests>
     python -m benchmarks.compare run phantom --arms multitask,single --seeds 0,1
 
 Rows are written as runs end (benchmarks/results), and a run whose rows are there is not made again: an interrupted

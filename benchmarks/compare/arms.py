@@ -99,3 +99,9 @@ def settings(label: str) -> dict[str, str]:
     """What a label says after its @: `multitask@training.learning_rate=0.001,model.channels=64`."""
     _, _, text = label.partition("@")
     return dict(part.split("=", 1) for part in text.split(",") if part)
+
+
+def labelled(label: str, settings: Mapping[str, str]) -> str:
+    """The label with these settings after its @."""
+    said = ",".join(f"{key}={value}" for key, value in settings.items())
+    return f"{label.partition('@')[0]}@{said}" if said else label

@@ -1,6 +1,6 @@
 """Where the arms meet: a data set, its seeds, an image size and a time of training.
 
-A cell's name says it all: `phantom` or `films`, then `-masks-25` where only a quarter of the training patients keep their
+A cell's name says it all: `phantom` or `real`, then `-masks-25` where only a quarter of the training patients keep their
 masks, then `-tuning` for the seeds on which settings are chosen.
 """
 
@@ -19,13 +19,13 @@ from mtmed.config import Config, parse
 from mtmed.errors import UserError
 from mtmed.types import Study
 
-NAME = re.compile(r"(?P<data>phantom|films)(-masks-(?P<masks>\d+))?(-(?P<use>tuning))?")
-SECONDS = {"phantom": 60.0, "films": 120.0}  # of training on two cores
+NAME = re.compile(r"(?P<data>phantom|real)(-masks-(?P<masks>\d+))?(-(?P<use>tuning))?")
+SECONDS = {"phantom": 60.0, "real": 120.0}  # of training on two cores
 SEEDS = {
     "phantom": [str(s) for s in range(10)],
-    "films": [f"{split}.{fold}" for split in (0, 1) for fold in range(films.FOLDS)],
+    "real": [f"{split}.{fold}" for split in (0, 1) for fold in range(films.FOLDS)],
     "phantom-tuning": ["100", "101"],
-    "films-tuning": ["7.0", "7.3"],
+    "real-tuning": ["7.0", "7.3"],
 }
 
 
@@ -34,7 +34,7 @@ class Cell:
     """A cell by its name.
 
     Attributes:
-        data: phantom or films.
+        data: phantom or real.
         masks: per cent of the training patients whose masks are kept.
     """
 
@@ -55,14 +55,14 @@ class Cell:
 
     def config(self, changes: Mapping[str, Any]) -> Config:
         """The configuration with changes by dotted key."""
-        raw: dict[str, Any] = (films if self.data == "films" else phantoms).raw()
+        raw: dict[str, Any] = (films if self.data == "real" else phantoms).raw()
         for key, value in changes.items():
             _set(raw, key.split("."), value)
         return parse(raw, f"the configuration of {self.name}")
 
     def fold(self, seed: str, folder: Path | None) -> Fold:
         """The studies of a seed; validation patients train, as nothing is chosen by them here."""
-        if self.data == "films":
+        if self.data == "real":
             if folder is None:
                 raise UserError("the films are not part of the project: name their folder with --data")
             split, number = seed.split(".")
@@ -86,7 +86,7 @@ def find(name: str) -> Cell:
     """
     match = NAME.fullmatch(name)
     if not match:
-        raise UserError(f"cell {name!r}: expected phantom or films, then -masks-<per cent>, then -tuning")
+        raise UserError(f"cell {name!r}: expected phantom or real, then -masks-<per cent>, then -tuning")
     return Cell(name, match["data"], int(match["masks"] or 100), bool(match["use"]))
 
 

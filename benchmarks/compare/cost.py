@@ -1,6 +1,6 @@
 """What an arm costs: images per second of training on two cores, parameters, FLOPs, memory.
 
-    python -m benchmarks.compare cost films
+    python -m benchmarks.compare cost real
 
 A cell gives every arm the same time. Time is turned into steps by these rates, measured once, side by side, so that a run
 gives the same result on a busy machine, and a second one the same as the first.
@@ -43,13 +43,29 @@ def steps(cell: Cell, arm: arms.Arm, label: str, heads: Sequence[HeadSpec], batc
     Raises:
         UserError: its rate has not been measured.
     """
-    rows = result_rows.read(experiment(cell))
-    name, head = costed(label), heads[0].name if arm.alone else ALL
-    found = rows[(rows["arm"] == name) & (rows["head"] == head) & (rows["metric"] == "images_per_s")]["value"]
+    speed = facts(cell, label, heads[0].name if arm.alone else ALL)["images_per_s"]
+    models = len(arm.models(tuple(cell.config(arm.changes).heads.values()))) if not arm.whole else 1
+    return max(1, round(cell.seconds / models * speed / batch_size))
+
+
+def facts(cell: Cell, label: str, head: str = ALL) -> dict[str, float]:
+    """What was measured of one model.
+
+    Raises:
+        UserError: nothing was.
+    """
+    rows, name = result_rows.read(experiment(cell)), costed(label)
+    found = rows[(rows["arm"] == name) & (rows["head"] == head)]
     if found.empty:
         raise UserError(f"the cost of {name} in {cell.name} is not known: python -m benchmarks.compare cost {cell.name}")
-    models = len(arm.models(tuple(cell.config(arm.changes).heads.values()))) if not arm.whole else 1
-    return max(1, round(cell.seconds / models * float(found.iloc[0]) / batch_size))
+    return dict(zip(found["metric"], found["value"], strict=True))
+
+
+def together(models: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The facts of an arm of several models that are trained one after the other, for as long each."""
+    total = {name: sum(m[name] for m in models) for name in ("parameters", "flops", "steps")}
+    rate = statistics.fmean(m["images_per_s"] for m in models)
+    return {**total, "images_per_s": rate, "memory_mb": max(m["memory_mb"] for m in models)}
 
 
 def costed(label: str) -> str:

@@ -8,6 +8,7 @@ import torch
 from benchmarks import result_rows
 from benchmarks.compare import arms, cells, cost
 from benchmarks.compare.films import Fold
+from benchmarks.tuning import SCORE, chosen
 from mtmed.config import Config
 from mtmed.evaluation.points import metrics_of
 from mtmed.training.local import Span, train
@@ -24,16 +25,28 @@ def run(cell_name: str, label: str, seed: str, data: Path | None) -> None:
         return
     torch.set_num_threads(1)
     cell, arm = cells.find(cell_name), arms.find(label)
-    config = cell.config({**arm.changes, **arms.settings(label)})
     fold = cell.fold(seed, data)
     found: Metrics = {}
-    steps = 0
-    for heads in arm.models(tuple(config.heads.values())):
-        count = cost.steps(cell, arm, label, heads, config.training.batch_size)
-        found |= _one(arm, config, heads, fold, seed, count)
-        steps += count
-    found[result_rows.FACTS] = {"steps": steps}
+    models = []
+    for heads in arm.models(tuple(cell.config(arm.changes).heads.values())):
+        said = settings(cell, label, heads[0].name if arm.alone else SCORE)
+        config = cell.config({**arm.changes, **said})
+        full = arms.labelled(label, said)
+        steps = cost.steps(cell, arm, full, heads, config.training.batch_size)
+        found |= _one(arm, config, heads, fold, seed, steps)
+        models.append({"steps": steps, **cost.facts(cell, full, heads[0].name if arm.alone else cost.ALL)})
+    found[result_rows.FACTS] = cost.together(models)
     result_rows.append(cell_name, result_rows.run(label, seed, found))
+
+
+def settings(cell: cells.Cell, label: str, by: str) -> dict[str, str]:
+    """What the label says after its @, or else the best of what was tried in the cell's tuning, on other patients.
+
+    A model for one head has what is best for that head.
+    """
+    if "@" in label or cell.tuning:
+        return arms.settings(label)
+    return chosen(f"{cell.data}-tuning", label.removesuffix("-whole"), by)
 
 
 def labelled(studies: Sequence[Study], heads: Sequence[HeadSpec]) -> list[Study]:
