@@ -7,7 +7,8 @@ A tuning experiment (`phantom-tuning`, `real-tuning`) has arms with their settin
 
 The score is the mean over heads of what each kind of head is summarised by (`PRIMARY`: Dice, mAP50, AUROC). An error
 has a unit, so it counts as the smallest error that the arm reached at the same seed, divided by it. What a run lacks,
-as when its training diverged, counts as 0.
+as when its training diverged, counts as 0. Settings that were not tried at all seeds of the arm's tuning do not
+compete: they were given up after the first seeds.
 """
 
 from functools import cache
@@ -27,11 +28,13 @@ def chosen(experiment: str, arm: str, by: str = SCORE, folder: Path = FOLDER) ->
     """The setting with the best score, or with the best value of the head `by`; the first written of equals.
 
     Raises:
-        UserError: the arm was not tuned, some of its settings have fewer seeds than others, or no head is called `by`.
+        UserError: the arm was not tuned, no setting was tried at all seeds, or no head is called `by`.
     """
     found = scores(read(experiment, folder), arm)
     if found.empty:
-        raise UserError(f"{experiment}: no tuning of {arm}; expected arms such as {arm}@rate=0.001")
+        raise UserError(
+            f"{experiment}: no tuning of {arm}; expected arms such as {arm}@rate=0.001, all at the same seeds"
+        )
     if by not in found:
         raise unknown("head", by, found.columns)
     best = str(found[by].idxmax())
@@ -39,12 +42,10 @@ def chosen(experiment: str, arm: str, by: str = SCORE, folder: Path = FOLDER) ->
 
 
 def scores(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """An arm's tuning: a row for each setting, a column for each head, and `score`; more is better.
-
-    Raises:
-        UserError: some settings have fewer seeds than others.
-    """
-    table = _by_seed(rows, arm)
+    """An arm's tuning: a row for each setting that competes, a column for each head, and `score`; more is better."""
+    seeds = tried(rows, arm)
+    everywhere = frozenset().union(*seeds.values())
+    table = _by_seed(rows, arm).loc[[setting for setting, found in seeds.items() if found == everywhere]]
     errors = [key for key in table.columns if not term(key[1]).higher_is_better]
     table[errors] = table[errors].min() / table[errors]
     heads = table.fillna(0.0).T.groupby(level="head").mean().T
@@ -54,6 +55,12 @@ def scores(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
 def values(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
     """The mean over seeds behind the scores: a row for each setting, a column for each (head, metric)."""
     return _by_seed(rows, arm).T.groupby(level=["head", "metric"]).mean().T
+
+
+def tried(rows: pd.DataFrame, arm: str) -> dict[str, frozenset[str]]:
+    """The seeds at which each setting of an arm was tried, in the order of the rows."""
+    seeds = _own(rows, arm).groupby("setting", sort=False)["seed"]
+    return {str(setting): frozenset(found) for setting, found in seeds}
 
 
 def arms(rows: pd.DataFrame) -> list[str]:
@@ -70,12 +77,12 @@ def primary() -> frozenset[str]:
 
 def _by_seed(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
     """Values of primary metrics, settings [rows] by (head, metric, seed) [columns], in the order of the rows."""
-    own = rows[rows["arm"].str.startswith(f"{arm}@")]
-    own = own.assign(setting=[name.split("@")[1] for name in own["arm"]])
-    seeds = own.groupby("setting")["seed"].agg(frozenset)
-    if seeds.nunique() > 1:
-        counts = ", ".join(f"{setting} at {len(found)}" for setting, found in seeds.items())
-        raise UserError(f"{arm}: its settings were not all tried at the same seeds ({counts}); finish the tuning")
+    own = _own(rows, arm)
     wanted = own[own["metric"].isin(primary())]
     table = wanted.pivot(index="setting", columns=["head", "metric", "seed"], values="value")
     return table.reindex(own["setting"].unique())
+
+
+def _own(rows: pd.DataFrame, arm: str) -> pd.DataFrame:
+    own = rows[rows["arm"].str.startswith(f"{arm}@")]
+    return own.assign(setting=[name.split("@")[1] for name in own["arm"]])

@@ -7,7 +7,9 @@ import pandas as pd
 
 
 def number(value: float, signed: bool = False) -> str:
-    """`0.6` -> `.600`, `-0.0123` -> `-.012`, `2.9` -> `2.90`, `123.4` -> `123`; `signed` shows a plus."""
+    """`0.6` -> `.600`, `-0.0123` -> `-.012`, `2.9` -> `2.90`, `123.4` -> `123`; `signed` shows a plus; NaN -> `-`."""
+    if np.isnan(value):
+        return "-"
     digits = 3 if abs(value) < 1 else 2 if abs(value) < 100 else 0
     text = f"{abs(value):,.{digits}f}"
     zero = not text.strip("0.,")

@@ -4,13 +4,12 @@ import pandas as pd
 
 from benchmarks.evidence.figures import number, spread, table
 from benchmarks.result_rows import FACTS
-from benchmarks.tuning import SCORE, arms, scores, values
-from mtmed.errors import UserError
+from benchmarks.tuning import SCORE, arms, scores, tried, values
 from mtmed.evaluation.glossary import directed, term
 
 UNITS = {
     "parameters": ("parameters, M", 1e6),
-    "flops": ("GFLOPs", 1e9),
+    "flops": ("GFLOP an image", 1e9),
     "images_per_s": ("images/s", 1),
     "seconds": ("seconds", 1),
     "memory_mb": ("memory, MB", 1),
@@ -37,36 +36,37 @@ def _metric(head: str, metric: str, part: pd.DataFrame) -> dict[str, str]:
 
 
 def facts_table(rows: pd.DataFrame) -> str:
-    """The median over runs of what is known of each arm."""
-    rows = rows[rows["head"] == FACTS]
-    medians = rows.groupby(["arm", "metric"], sort=False)["value"].median()
+    """The median over runs of what is known of each arm, or of each of its models."""
+    rows = rows[(rows["head"] == FACTS) | rows["metric"].isin(set(UNITS))]
+    named = [arm if head == FACTS else f"{arm}, {head}" for arm, head in zip(rows["arm"], rows["head"], strict=True)]
     known = [fact for fact in UNITS if fact in set(rows["metric"])]
     known += sorted(set(rows["metric"]) - set(known))
-    found = {str(arm): own.droplevel("arm") for arm, own in medians.groupby(level="arm", sort=False)}
-    return table([{"arm": arm} | _facts(own, known) for arm, own in found.items()])
+    medians = rows.assign(name=named).groupby(["name", "metric"], sort=False)["value"].median()
+    found = {str(name): own.droplevel("name") for name, own in medians.groupby(level="name", sort=False)}
+    return table([{"arm": name} | _facts(own, known) for name, own in found.items()])
 
 
 def _facts(medians: "pd.Series[float]", known: list[str]) -> dict[str, str]:
-    named = {fact: UNITS.get(fact, (fact, 1)) for fact in known}
-    return {label: number(medians[fact] / unit) if fact in medians else "-" for fact, (label, unit) in named.items()}
+    labels = {fact: UNITS.get(fact, (fact, 1)) for fact in known}
+    return {label: number(medians[fact] / unit) if fact in medians else "-" for fact, (label, unit) in labels.items()}
 
 
 def tuning_table(rows: pd.DataFrame) -> str:
-    """Every setting that was tried: means over seeds of the primary metrics, and the score; the chosen one in bold."""
+    """Every setting that was tried: means over seeds of the primary metrics, the score, and the arm's best in bold."""
     return table([row for arm in arms(rows) for row in _settings(rows, arm)])
 
 
 def _settings(rows: pd.DataFrame, arm: str) -> list[dict[str, str]]:
-    try:
-        found, means = scores(rows, arm)[SCORE], values(rows, arm)
-    except UserError:
-        return [{"arm": arm, "setting": "not finished"}]
-    seeds = rows[rows["arm"].str.startswith(f"{arm}@")]["seed"].nunique()
-    labels = {key: f"{key[0]}, {term(key[1]).label}" for key in means.columns}
-    best = str(found.idxmax())
+    found, means, seeds = scores(rows, arm), values(rows, arm), tried(rows, arm)
+    keys = [(str(key[0]), str(key[1])) for key in means.columns]
+    best = found.idxmax() if len(found) else pd.Series(dtype=str)
+
+    def cell(value: float, by: str, setting: str) -> str:
+        return f"**{number(value)}**" if best.get(by) == setting else number(value)
+
     return [
-        {"arm": arm, "setting": f"**{setting}**" if setting == best else setting}
-        | {label: number(means[key][setting]) for key, label in labels.items()}
-        | {"score": number(found[setting]), "runs": str(seeds)}
-        for setting in map(str, found.index)
+        {"arm": arm, "setting": setting, "runs": str(len(seeds[setting]))}
+        | {f"{h}, {term(m).label}": cell(means[h, m][setting], h, setting) for h, m in keys}
+        | {SCORE: cell(found[SCORE][setting], SCORE, setting) if setting in found.index else "-"}
+        for setting in seeds
     ]

@@ -8,9 +8,7 @@ from torch import Tensor
 from mtmed.types import HeadSpec, Study
 
 
-def order(
-    studies: Sequence[Study], heads: Sequence[HeadSpec], sampling: str, generator: torch.Generator
-) -> list[int]:
+def order(studies: Sequence[Study], heads: Sequence[HeadSpec], sampling: str, generator: torch.Generator) -> list[int]:
     """Indices of as many draws as there are studies.
 
     `uniform` is a permutation. `balanced` draws with replacement, in proportion to `rarity`: where few films have masks

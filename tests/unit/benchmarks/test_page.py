@@ -31,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
                 metrics = {"lesion_segmentation": {"dice": dice}, "lesion_size": {"mae": mae}}
                 facts = {FACTS: {"parameters": 2.4e6, "images_per_s": 80.0, "epochs": 12.0}}
                 append(experiment, run(arm, seed, metrics | facts), tmp_path)
+    append("phantom", run("single", 0, {"lesion_size": {"images_per_s": 75.0}}), tmp_path)
     for rate, dice in (("0.001", 0.5), ("0.003", 0.6)):
         append("phantom-tuning", run(f"multitask@rate={rate}", 0, {"lesion_segmentation": {"dice": dice}}), tmp_path)
     (tmp_path / "page.md").write_text(PAGE)
@@ -68,8 +69,9 @@ def test_the_page_is_made_from_the_rows(folder: Path) -> None:
         r"\| lesion_segmentation \| Dice, lesion images \| \*\*\.6\d\d ± \.0\d\d\*\* \| \.\d{3} ± \.\d{3} \|",
         r"\| lesion_size \| Mean absolute error, lower is better \| \*\*2\.95 ± \.000\*\* \| 3\.00 ± \.000 \|",
         r"\| arm \| parameters, M \| images/s \| epochs \|",
+        r"\| single, lesion_size \| - \| 75\.00 \| - \|",
         r"\| multitask \| 2\.40 \| 80\.00 \| 12\.00 \|",
-        r"\| multitask \| \*\*rate=0.003\*\* \| .600 \| .600 \| 1 \|",
+        r"\| multitask \| rate=0.003 \| 1 \| \*\*.600\*\* \| \*\*.600\*\* \|",
         r"\| arm \| 10 % \| 100 % \|",
         r"!\[.*\]\(label_efficiency.png\)",
         r"Not measured: benchmarks/results/real.csv has no such rows yet",

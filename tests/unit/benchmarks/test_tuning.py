@@ -64,12 +64,22 @@ def test_what_diverged_counts_as_nothing(tmp_path: Path) -> None:
     assert chosen(NAME, "a", folder=tmp_path) == {"rate": "1"}
 
 
-def test_what_is_not_finished_chooses_nothing(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no tuning of single; expected arms such as single@rate"):
+def test_what_was_given_up_does_not_compete(tmp_path: Path) -> None:
+    lucky = {"a@rate=1": {"lesion": ("dice", [0.4, 0.5])}, "a@rate=9": {"lesion": ("dice", [0.7])}}
+    _write(tmp_path, lucky)
+    assert chosen(NAME, "a", folder=tmp_path) == {"rate": "1"}
+    assert values(read(NAME, tmp_path), "a")["lesion", "dice"].tolist() == pytest.approx([0.45, 0.7])
+    append(NAME, [Row("a@rate=9", 1, "lesion", "dice", 0.6)], tmp_path)
+    assert chosen(NAME, "a", folder=tmp_path) == {"rate": "9"}
+
+
+def test_without_rows_nothing_is_chosen(tmp_path: Path) -> None:
+    said = "no tuning of single; expected arms such as single@rate=0.001, all at the same seeds"
+    with pytest.raises(UserError, match=said):
         chosen(NAME, "single", folder=tmp_path)
-    _write(tmp_path, {"a@rate=1": {"lesion": ("dice", [0.4])}, "a@rate=9": {"lesion": ("dice", [0.7, 0.7])}})
-    with pytest.raises(UserError, match=r"not all tried at the same seeds \(rate=1 at 1, rate=9 at 2\)"):
-        chosen(NAME, "a", folder=tmp_path)
+    append(NAME, [Row("single@rate=1", 0, "l", "dice", 0.6), Row("single@rate=2", 1, "l", "dice", 0.6)], tmp_path)
+    with pytest.raises(UserError, match=said):
+        chosen(NAME, "single", folder=tmp_path)
 
 
 def test_a_head_must_be_known(tmp_path: Path) -> None:
