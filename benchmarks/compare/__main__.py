@@ -36,7 +36,13 @@ def measure(
 @app.command()
 def run(
     cell: str,
-    names: Annotated[str, typer.Option("--arms", help="separated by commas, or by ; where settings follow: multitask@model.channels=64,training.epochs=2;single")] = USUAL,
+    names: Annotated[
+        str,
+        typer.Option(
+            "--arms",
+            help="separated by commas, or by ; where settings have commas: multitask@a.b=1,c.d=2;single",
+        ),
+    ] = USUAL,
     seeds: Annotated[str | None, typer.Option(help="separated by commas; default: the cell's own")] = None,
     rates: Annotated[str | None, typer.Option(help="learning rates to try, separated by commas")] = None,
     data: Annotated[Path | None, typer.Option(help="the folder of manifests of real films")] = None,

@@ -1,4 +1,4 @@
-"""The models that are compared, by name; each is trained on the same patients, in the same batches, for the same time."""
+"""The models that are compared, by name; each is trained on the same patients, for the same time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,9 +1,9 @@
-"""What an arm costs: images per second of training on two cores, parameters, FLOPs, memory.
+"""What an arm costs: images per second of training on one core, parameters, FLOPs, memory.
 
     python -m benchmarks.compare cost real
 
-A cell gives every arm the same time. Time is turned into steps by these rates, measured once, side by side, so that a run
-gives the same result on a busy machine, and a second one the same as the first.
+A cell gives every arm the same time. Time is turned into steps by these rates, measured once, side by side, so that a
+run gives the same result on a busy machine, and a second one the same as the first.
 """
 
 import json
@@ -27,7 +27,7 @@ from mtmed.training.local import Span, train
 from mtmed.training.seeds import generator
 from mtmed.types import Architecture, HeadSpec, Study
 
-THREADS, REPEATS, LEAST = 2, 3, 6.0  # seconds of one measurement
+REPEATS, LEAST = 2, 5.0  # seconds of one measurement
 SLOW = ("model.", "training.batch_size", "training.precision")  # settings that change what a step costs
 ALL = "-"
 
@@ -57,7 +57,9 @@ def facts(cell: Cell, label: str, head: str = ALL) -> dict[str, float]:
     rows, name = result_rows.read(experiment(cell)), costed(label)
     found = rows[(rows["arm"] == name) & (rows["head"] == head)]
     if found.empty:
-        raise UserError(f"the cost of {name} in {cell.name} is not known: python -m benchmarks.compare cost {cell.name}")
+        raise UserError(
+            f"the cost of {name} is not known: python -m benchmarks.compare cost {cell.data} --arms '{name}'"
+        )
     return dict(zip(found["metric"], found["value"], strict=True))
 
 
@@ -103,7 +105,7 @@ def _in_a_process(*arguments: str) -> str:
 
 
 def _one(cell_name: str, name: str, head: str) -> dict[str, float]:
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)
     cell, arm = find(cell_name), arms.find(name)
     config = cell.config({**arm.changes, **arms.settings(name)})
     heads = next(m for m in arm.models(tuple(config.heads.values())) if head in (ALL, m[0].name))

@@ -1,4 +1,4 @@
-"""Synthetic hospitals for the comparison: those of params.yaml with other patients, as one pool, and fully labelled tests.
+"""Synthetic hospitals for the comparison: those of params.yaml with other patients, as one pool; tests have all labels.
 
 A seed stands for other patients at every hospital. `build/compare` keeps what was prepared.
 """

@@ -28,7 +28,7 @@ def run(cell_name: str, label: str, seed: str, data: Path | None) -> None:
     fold = cell.fold(seed, data)
     found: Metrics = {}
     models = []
-    for heads in arm.models(tuple(cell.config(arm.changes).heads.values())):
+    for heads in cell.changed(arm.models(tuple(cell.config(arm.changes).heads.values()))):
         said = settings(cell, label, heads[0].name if arm.alone else SCORE)
         config = cell.config({**arm.changes, **said})
         full = arms.labelled(label, said)
