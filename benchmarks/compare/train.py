@@ -1,6 +1,7 @@
 """One run: an arm trained on a cell's patients for the cell's time, and tested on patients that it never saw."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -9,8 +10,9 @@ from benchmarks import result_rows
 from benchmarks.compare import arms, cells, cost
 from benchmarks.compare.films import Fold
 from benchmarks.tuning import SCORE, chosen
-from mtmed.config import Config
 from mtmed.evaluation.points import metrics_of
+from mtmed.models.multitask import MultiTask
+from mtmed.specs import TrainingSpec
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
 from mtmed.training.seeds import generator
@@ -33,7 +35,8 @@ def run(cell_name: str, label: str, seed: str, data: Path | None) -> None:
         config = cell.config({**arm.changes, **said})
         full = arms.labelled(label, said)
         steps = cost.steps(cell, arm, full, heads, config.training.batch_size)
-        found |= _one(arm, config, heads, fold, seed, steps)
+        training = config.training.model_copy(update={"steps": steps})
+        found |= train_and_test(arm, replace(config.architecture, heads=heads), training, fold, seed)[0]
         models.append({"steps": steps, **cost.facts(cell, full, heads[0].name if arm.alone else cost.ALL)})
     found[result_rows.FACTS] = cost.together(models)
     result_rows.append(cell_name, result_rows.run(label, seed, found))
@@ -55,14 +58,15 @@ def labelled(studies: Sequence[Study], heads: Sequence[HeadSpec]) -> list[Study]
     return [s for s in studies if any(known.any() for head, known in s.labelled.items() if head in names)]
 
 
-def _one(arm: arms.Arm, config: Config, heads: tuple[HeadSpec, ...], fold: Fold, seed: str, steps: int) -> Metrics:
-    """One model of the arm: its metrics on the test patients, by head."""
-    settings = config.architecture
-    net = arm.build(Architecture(settings.encoder, settings.channels, settings.image_size, heads), seed_of(seed))
+def train_and_test(
+    arm: arms.Arm, architecture: Architecture, training: TrainingSpec, fold: Fold, seed: str
+) -> tuple[Metrics, MultiTask]:
+    """One model of the arm, trained: its metrics on the test patients, by head, and the network."""
+    net = arm.build(architecture, seed_of(seed))
     torch.manual_seed(seed_of(seed))  # dropout of outside models draws from the global generator
-    training = config.training.model_copy(update={"steps": steps})
-    train(net, labelled(fold.train, heads), training, Span(0, 1), generator(seed, "compare"))
-    return {head: metrics_of(net.architecture, head, seen) for head, (seen, _) in observe(net, fold.test).items()}
+    train(net, labelled(fold.train, architecture.heads), training, Span(0, 1), generator(seed, "compare"))
+    seen = observe(net, fold.test)
+    return {head: metrics_of(architecture, head, observations) for head, (observations, _) in seen.items()}, net
 
 
 def seed_of(seed: str) -> int:
