@@ -71,6 +71,21 @@ def shuffle(net: MultiTask) -> None:
         decoder.forward = forward
 
 
+def attention(net: MultiTask) -> None:
+    """Classes and measurements: each map's mean is weighted by a learnt attention (Ilse et al. 2018, equation 8)."""
+    for decoder in [*_of_kind(net, "classification"), *_of_kind(net, "regression")]:
+        decoder.attention = nn.ModuleList(nn.Conv2d(layer.out_channels, 1, 1) for layer in decoder.project)
+
+        def forward(features: Any, size: int, decoder: Any = decoder) -> Tensor:  # noqa: ARG001
+            maps = [F.gelu(layer(f)) for layer, f in zip(decoder.project, features, strict=True)]
+            weights = [score(m).flatten(2).softmax(2) for score, m in zip(decoder.attention, maps, strict=True)]
+            means = [(m.flatten(2) * w).sum(2) for m, w in zip(maps, weights, strict=True)]
+            pooled = [pool for mean, m in zip(means, maps, strict=True) for pool in (mean, m.amax((2, 3)))]
+            return decoder.predictor(decoder.norm(torch.cat(pooled, dim=1))).float()
+
+        decoder.forward = forward
+
+
 def consistent(net: MultiTask) -> None:
     """Where an image has boxes and no mask, or a mask and no boxes, the unlabelled head agrees that something is there.
 
@@ -105,5 +120,5 @@ def _of_kind(net: MultiTask, kind: str) -> list[Any]:
 
 
 VARIANTS: dict[str, Callable[[MultiTask], None]] = {
-    f.__name__: f for f in (focal, asymmetric, uncertainty, shuffle, consistent)
+    f.__name__: f for f in (focal, asymmetric, uncertainty, shuffle, attention, consistent)
 }
