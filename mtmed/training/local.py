@@ -2,18 +2,19 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mtmed.errors import NotFinite
 from mtmed.models.multitask import MultiTask
 from mtmed.specs import TrainingSpec
-from mtmed.training import device, optimizer
+from mtmed.training import device, finite, optimizer
 from mtmed.training.loader import batches
 from mtmed.training.loss import head_losses, hybrid, present_heads
-from mtmed.types import Batch, HeadSpec, Study
+from mtmed.types import Batch, Boxes, HeadSpec, Study, Target
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ def train(
     Args:
         kept: the optimiser's moments after the site's last round, replaced by those after this one; without
             it, or where it is empty, they start afresh.
+
+    Raises:
+        NotFinite: pixels, a loss or the gradient are not finite. The model and `kept` are then those after the last
+            good step.
     """
     place = next(model.parameters()).device
     heads = model.architecture.heads
@@ -48,14 +53,20 @@ def train(
     steps = spec.steps or spec.epochs * per_epoch
     losses: dict[str, list[float]] = defaultdict(list)
     model.train()
-    for step, batch in zip(range(steps), _endless(studies, heads, spec, generator), strict=False):
-        optimizer.set_rate(adam, rate(spec, span, step / steps))
-        for head, loss in _step(model, adam, to_device(batch, place), spec).items():
-            if step >= steps - per_epoch:
-                losses[head].append(loss)
-    if kept is not None:
-        kept.clear()
-        kept.update(optimizer.moments(adam, model))
+    feed = _endless(studies, heads, spec, generator)
+    try:
+        for step in range(steps):
+            optimizer.set_rate(adam, rate(spec, span, step / steps))
+            for head, loss in _step(model, adam, to_device(next(feed), place), spec).items():
+                if step >= steps - per_epoch:
+                    losses[head].append(loss)
+    except NotFinite as error:
+        error.step = step + 1
+        raise
+    finally:
+        if kept is not None:
+            kept.clear()
+            kept.update(optimizer.moments(adam, model))
     return {head: sum(values) / len(values) for head, values in losses.items()}
 
 
@@ -70,14 +81,15 @@ def _step(model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: Tra
     heads = present_heads(batch)
     if not heads:
         return {}
-    with device.autocast(spec.precision, batch.images.device):
-        outputs = model(batch.images, heads)
-    losses = head_losses(model, outputs, batch)
-    adam.zero_grad(set_to_none=True)
-    hybrid(model, losses).backward()
-    nn.utils.clip_grad_norm_(model.parameters(), spec.clip_norm)
+    with finite.buffers_kept(model):
+        with device.autocast(spec.precision, batch.images.device):
+            outputs = model(batch.images, heads)
+        losses = head_losses(model, outputs, batch)
+        adam.zero_grad(set_to_none=True)
+        hybrid(model, losses).backward()
+        numbers = finite.clip(model, losses, spec.clip_norm, batch.studies)
     adam.step()
-    return {head: float(loss.detach()) for head, loss in losses.items()}
+    return numbers
 
 
 def rate(spec: TrainingSpec, span: Span, progress: float) -> float:
@@ -94,11 +106,12 @@ def to_device(batch: Batch, place: torch.device) -> Batch:
     """The batch on another device."""
     if place.type == "cpu":
         return batch
-    move: Mapping[str, object] = {h: _moved(t, place) for h, t in batch.targets.items()}
-    return Batch(batch.images.to(place), move, {h: k.to(place) for h, k in batch.labelled.items()})  # type: ignore[arg-type]
+    targets = {h: _moved(t, place) for h, t in batch.targets.items()}
+    labelled = {h: known.to(place) for h, known in batch.labelled.items()}
+    return replace(batch, images=batch.images.to(place), targets=targets, labelled=labelled)
 
 
-def _moved(target: object, place: torch.device) -> object:
+def _moved(target: Target, place: torch.device) -> Target:
     if isinstance(target, Tensor):
         return target.to(place)
-    return [type(b)(b.xyxy.to(place), b.classes.to(place)) for b in target]  # type: ignore[attr-defined]
+    return [Boxes(b.xyxy.to(place), b.classes.to(place)) for b in target]
