@@ -60,7 +60,7 @@ def _train_all_rounds(
         seeds = generator(config.federation.seed, round, name, "train")
         span = Span(round, config.federation.rounds)
         work = partial(train, net, studies, config.training, span, seeds, kept)
-        or_stopped(f"{name!r} alone, round {round + 1}", stopped, work, Trained(net, kept, round, origin))
+        or_stopped(f"reference {name!r}, round {round + 1}", stopped, work, Trained(net, kept, round, origin))
         print(f"{name}: {round + 1} of {config.federation.rounds} rounds alone", flush=True)
     return net
 
