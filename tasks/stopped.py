@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training changes in place: the network, the optimiser's moments; and what its model file says of itself."""
+    """What a training changes in place: network and moments; and what a model file says of its origin."""
 
     net: MultiTask
     kept: Moments
