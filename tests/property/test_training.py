@@ -33,7 +33,7 @@ def labels(draw):
     """For each of BATCH images, which classes of which heads are known; one head of none of them, others of some."""
     absent = draw(st.sampled_from(HEADS))
     known = st.lists(st.booleans(), min_size=2, max_size=2)
-    images = draw(st.lists(st.fixed_dictionaries({h: known for h in HEADS}), min_size=BATCH, max_size=BATCH))
+    images = draw(st.lists(st.fixed_dictionaries(dict.fromkeys(HEADS, known)), min_size=BATCH, max_size=BATCH))
     images = [{h: k for h, k in image.items() if h != absent or draw(st.booleans())} for image in images]
     return absent, [image | ({absent: [False, False]} if absent in image else {}) for image in images]
 

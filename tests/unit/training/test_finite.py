@@ -124,7 +124,7 @@ def test_the_fisher_information_and_predictions_refuse_them_too():
         fisher.precision(net, unmeasured(tiny.studies(), 1), tiny.training(), tiny.seeds())
     assert (error.value.what, error.value.head, error.value.step) == ("the loss", "lesion_width", None)
     assert "s0-1" in error.value.studies
-    with pytest.raises(NotFinite, match="^the pixels: expected finite numbers, got NaN or infinity$"):
+    with pytest.raises(NotFinite, match="the pixels: expected finite numbers"):
         observe(net, spoilt(tiny.studies(), 1))
 
 
