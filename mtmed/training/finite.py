@@ -33,37 +33,43 @@ def expect_losses(losses: Mapping[str, float], studies: Sequence[str]) -> None:
             raise NotFinite("the loss", head, studies)
 
 
-def clip(model: nn.Module, losses: Mapping[str, Tensor], limit: float, studies: Sequence[str]) -> dict[str, float]:
-    """Clip the gradient to the norm `limit`, as `clip_grad_norm_` does; the losses as numbers.
+class Guard:
+    """Watches the steps of one training; made once, because to walk through all modules at every step takes time."""
 
-    A GPU is waited for once, for all the numbers together.
+    def __init__(self, model: nn.Module) -> None:
+        self.named = dict(model.named_parameters())
+        self.parameters = list(self.named.values())
+        self.buffers = list(model.buffers())
 
-    Raises:
-        NotFinite: a loss or the gradient is not finite; neither weights nor gradient were changed.
-    """
-    norm = nn.utils.get_total_norm(p.grad for p in model.parameters() if p.grad is not None)
-    *values, size = torch.stack([*(loss.detach() for loss in losses.values()), norm]).tolist()
-    numbers = dict(zip(losses, values, strict=True))
-    expect_losses(numbers, studies)
-    if not math.isfinite(size):
-        raise NotFinite("the gradient", _whose(model), studies)
-    nn.utils.clip_grads_with_norm_(model.parameters(), limit, norm)
-    return numbers
+    def clip(self, losses: Mapping[str, Tensor], limit: float, studies: Sequence[str]) -> dict[str, float]:
+        """Clip the gradient to the norm `limit`, as `clip_grad_norm_` does; the losses as numbers.
 
+        A GPU is waited for once, for all the numbers together.
 
-def _whose(model: nn.Module) -> str | None:
-    """The head in whose own gradient the first number is that is not finite; None if only the encoder's has any."""
-    bad = (n for n, p in model.named_parameters() if p.grad is not None and not p.grad.isfinite().all())
-    return next((head for head in map(head_of, bad) if head), None)
+        Raises:
+            NotFinite: a loss or the gradient is not finite; neither weights nor gradient were changed.
+        """
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        *values, size = torch.stack([*(loss.detach() for loss in losses.values()), norm]).tolist()
+        numbers = dict(zip(losses, values, strict=True))
+        expect_losses(numbers, studies)
+        if not math.isfinite(size):
+            raise NotFinite("the gradient", self._whose(), studies)
+        nn.utils.clip_grads_with_norm_(self.parameters, limit, norm)
+        return numbers
 
+    def _whose(self) -> str | None:
+        """The head in whose own gradient the first such number is; None if only the encoder's, or the norm, has one."""
+        bad = (n for n, p in self.named.items() if p.grad is not None and not p.grad.isfinite().all())
+        return next((head for head in map(head_of, bad) if head), None)
 
-@contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Where the block meets a number that is not finite, the running statistics are again as they were before it."""
-    before = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    except NotFinite:
-        for buffer, value in before:
-            buffer.copy_(value)
-        raise
+    @contextmanager
+    def buffers_kept(self) -> Iterator[None]:
+        """Where the block meets a number that is not finite, running statistics are again as they were before it."""
+        before = [buffer.clone() for buffer in self.buffers]
+        try:
+            yield
+        except NotFinite:
+            for buffer, value in zip(self.buffers, before, strict=True):
+                buffer.copy_(value)
+            raise

@@ -11,7 +11,8 @@ from torch import Tensor
 from mtmed.errors import NotFinite
 from mtmed.models.multitask import MultiTask
 from mtmed.specs import TrainingSpec
-from mtmed.training import device, finite, optimizer
+from mtmed.training import device, optimizer
+from mtmed.training.finite import Guard
 from mtmed.training.loader import batches
 from mtmed.training.loss import head_losses, hybrid, present_heads
 from mtmed.types import Batch, Boxes, HeadSpec, Study, Target
@@ -53,11 +54,12 @@ def train(
     steps = spec.steps or spec.epochs * per_epoch
     losses: dict[str, list[float]] = defaultdict(list)
     model.train()
+    guard = Guard(model)
     feed = _endless(studies, heads, spec, generator)
     try:
         for step in range(steps):
             optimizer.set_rate(adam, rate(spec, span, step / steps))
-            for head, loss in _step(model, adam, to_device(next(feed), place), spec).items():
+            for head, loss in _step(model, adam, to_device(next(feed), place), spec, guard).items():
                 if step >= steps - per_epoch:
                     losses[head].append(loss)
     except NotFinite as error:
@@ -77,17 +79,19 @@ def _endless(
         yield from batches(studies, heads, spec.batch_size, generator, spec.augment)
 
 
-def _step(model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec) -> dict[str, float]:
+def _step(
+    model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec, guard: Guard
+) -> dict[str, float]:
     heads = present_heads(batch)
     if not heads:
         return {}
-    with finite.buffers_kept(model):
+    with guard.buffers_kept():
         with device.autocast(spec.precision, batch.images.device):
             outputs = model(batch.images, heads)
         losses = head_losses(model, outputs, batch)
         adam.zero_grad(set_to_none=True)
         hybrid(model, losses).backward()
-        numbers = finite.clip(model, losses, spec.clip_norm, batch.studies)
+        numbers = guard.clip(losses, spec.clip_norm, batch.studies)
     adam.step()
     return numbers
 

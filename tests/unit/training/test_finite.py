@@ -111,7 +111,7 @@ def test_it_clips_as_torch_does():
     for net in nets:
         for number, parameter in enumerate(net.parameters()):
             parameter.grad = torch.full_like(parameter, 0.1 * number)
-    losses = finite.clip(nets[0], {"a": torch.tensor(2.5), "b": torch.tensor(0.25)}, 0.5, ())
+    losses = finite.Guard(nets[0]).clip({"a": torch.tensor(2.5), "b": torch.tensor(0.25)}, 0.5, ())
     torch.nn.utils.clip_grad_norm_(nets[1].parameters(), 0.5)
     assert losses == {"a": 2.5, "b": 0.25}
     for one, other in zip(nets[0].parameters(), nets[1].parameters(), strict=True):
