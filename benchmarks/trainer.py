@@ -58,9 +58,9 @@ def main(
 ) -> None:
     """Print a table of medians; without options, of params.yaml's own network and batches."""
     torch.set_num_threads(1)
-    config = _config(encoder, size, batch, precision)
+    config = configured(encoder, size, batch, precision)
     with tempfile.TemporaryDirectory() as folder:
-        studies = _studies(config, Path(folder))
+        studies = phantom_studies(config, Path(folder))
         table = _table(_compared(config, studies, steps, repeats))
     shown = f"{config.model.encoder}, {config.image.size} px, batches of {config.training.batch_size}"
     print(f"{shown}, {config.training.precision}, {steps} steps x {repeats}, one thread")
@@ -70,7 +70,7 @@ def main(
     print(f"the trainer reaches {ratio:.1%} of the bare loop (goal: {GOAL:.0%}): {verdict}")
 
 
-def _config(encoder: str, size: int, batch: int, precision: str) -> Config:
+def configured(encoder: str, size: int, batch: int, precision: str) -> Config:
     raw = sections(ROOT / "params.yaml")
     wanted = {
         ("model", "encoder"): encoder,
@@ -85,7 +85,7 @@ def _config(encoder: str, size: int, batch: int, precision: str) -> Config:
     return parse(raw)
 
 
-def _studies(config: Config, folder: Path) -> list[Study]:
+def phantom_studies(config: Config, folder: Path) -> list[Study]:
     """A phantom site's training studies, read from its shard as a site reads them."""
     write(config.phantom[SITE], folder / "raw")
     prepare(SITE, config, folder / "raw", folder / "out", Private(PUBLIC, folder / "private"), 0, [].append)

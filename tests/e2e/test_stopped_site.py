@@ -32,7 +32,7 @@ def params(**federation):
         "image": {"size": tiny.SIZE},
         "model": {"encoder": "test_convnext", "channels": 8},
         "training": {"epochs": 1, "batch_size": 2, "fisher_images": 4},
-        "federation": {"rounds": 1, "timeout_s": 400, **federation},
+        "federation": {"rounds": 1, "timeout_s": 1000, **federation},
     }
 
 
