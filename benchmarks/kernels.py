@@ -2,10 +2,11 @@
 
     python -m benchmarks.kernels [--encoder edgenext_xx_small] [--repeats 9]
 
-Forward, all heads' losses and backward of a batch of one phantom site, with one thread. The ways take turns, every one of
-them goes first in turn, and a ratio is of neighbours in time, in seconds of the processor, which a busy machine disturbs
-less than those of the wall clock. The encoder alone is compiled: which heads a batch has changes from batch to batch, and
-each set of heads would be compiled anew. Compiling starts from an empty cache, and the C++ compiler's time is counted.
+Forward, all heads' losses and backward of a batch of one phantom site, with one thread. The ways take turns, every
+one goes first in turn, and a ratio is of neighbours in time, in seconds of the processor, which a busy machine
+disturbs less than those of the wall clock. The encoder alone is compiled: which heads a batch has changes from batch
+to batch, and each set of heads would be compiled anew. Compiling starts from an empty cache; the C++ compiler's time
+is counted.
 """
 
 import os
