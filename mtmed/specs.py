@@ -117,6 +117,7 @@ class TrainingSpec(Spec):
     Attributes:
         epochs: passes over the site's training images.
         steps: batches instead of epochs, the same number at every site however many images it has.
+        sampling: uniform, or balanced: studies of rarely labelled heads are drawn more often.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -130,6 +131,7 @@ class TrainingSpec(Spec):
     fisher_images: int = Field(default=64, ge=1, le=64)
     fisher_micro_batch: int = Field(default=8, ge=1)
     augment: bool = True
+    sampling: Literal["uniform", "balanced"] = "uniform"
 
 
 class FederationSpec(Spec):

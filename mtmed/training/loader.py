@@ -9,6 +9,7 @@ from torch import Tensor
 from mtmed.registry import find
 from mtmed.training import finite
 from mtmed.training.augment import augmented
+from mtmed.training.sampling import order
 from mtmed.types import Batch, Boxes, HeadSpec, Study, Target
 
 
@@ -18,11 +19,16 @@ def batches(
     batch_size: int,
     generator: torch.Generator,
     augment: bool,
+    sampling: str = "uniform",
 ) -> Iterator[Batch]:
-    """One pass over the studies in an order drawn from `generator`; the last batch may be smaller."""
-    order = torch.randperm(len(studies), generator=generator).tolist()
-    for start in range(0, len(order), batch_size):
-        batch = collate([studies[i] for i in order[start : start + batch_size]], heads)
+    """As many studies as there are, in an order drawn from `generator`; the last batch may be smaller.
+
+    Args:
+        sampling: uniform or balanced (mtmed.training.sampling).
+    """
+    drawn = order(studies, heads, sampling, generator)
+    for start in range(0, len(drawn), batch_size):
+        batch = collate([studies[i] for i in drawn[start : start + batch_size]], heads)
         yield augmented(batch, generator, _measured(batch, heads)) if augment else batch
 
 

@@ -76,7 +76,7 @@ def _endless(
     studies: Sequence[Study], heads: Sequence[HeadSpec], spec: TrainingSpec, generator: torch.Generator
 ) -> Iterator[Batch]:
     while True:
-        yield from batches(studies, heads, spec.batch_size, generator, spec.augment)
+        yield from batches(studies, heads, spec.batch_size, generator, spec.augment, spec.sampling)
 
 
 def _step(

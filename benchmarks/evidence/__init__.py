@@ -1,0 +1,1 @@
+"""What `python -m benchmarks.claims` is made of: statistics, claims, verdicts, tables, and the page they go to."""
