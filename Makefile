@@ -87,6 +87,9 @@ real: need-DATA venv ## the same chain on a folder of real manifests: DATA=folde
 
 bench: venv ## every figure that the docs quote
 	python -m benchmarks.run $(ARGS)
+	python -m benchmarks.trainer
+	python -m benchmarks.trainer --encoder pvt_v2_b0 --size 128 --batch 16 --steps 8
+	python -m benchmarks.kernels
 	python -m benchmarks.chain
 	python -m benchmarks.scale --images 2000
 

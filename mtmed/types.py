@@ -97,11 +97,15 @@ class Study:
 
 @dataclass(frozen=True)
 class Batch:
-    """`images [B,C,H,W]` in 0..1; `targets[head]`; `labelled[head]` Bool[B,K]. Missing is not negative."""
+    """`images [B,C,H,W]` in 0..1; `targets[head]`; `labelled[head]` Bool[B,K]. Missing is not negative.
+
+    `studies`: the images' pseudonyms, so that what is wrong with a batch can be traced at the site.
+    """
 
     images: Tensor
     targets: Mapping[str, Target]
     labelled: Mapping[str, Tensor]
+    studies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

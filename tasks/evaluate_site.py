@@ -19,6 +19,7 @@ from tasks.draw_site import draw_site
 from tasks.jobs import Job, evaluation_key
 from tasks.memory import Memory
 from tasks.site import Place
+from tasks.stopped import or_stopped
 from tasks.train_alone import own_model
 
 Evidence = dict[str, tuple[list[Any], list[str]]]
@@ -30,7 +31,11 @@ def evaluate_site(place: Place, job: Job) -> dict[str, Any]:
     studies = store.read(place.data, None)
     test = [s for s in studies if s.split == "test"]
     networks = _networks(place, job, config)
-    evidence = {name: observe(net, test) for name, net in networks.items()}
+    evidence = or_stopped(
+        f"site {place.site!r}, evaluation",
+        place.stopped(f"{job.run}-evaluation"),
+        lambda: {name: observe(net, test) for name, net in networks.items()},
+    )
     if "threshold" in config.evaluation.references:
         evidence["threshold"] = _threshold(studies, config)
     evaluation = SiteEvaluation(place.site, {m: _heads(e, config, place.site) for m, e in evidence.items()})

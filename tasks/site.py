@@ -33,6 +33,10 @@ class Place:
     state: Path
     exchange: Exchange
 
+    def stopped(self, name: str) -> Path:
+        """The folder for what is kept of a piece of work that stopped."""
+        return self.state / "stopped" / name
+
     def digest(self) -> str:
         """The version of the site's data."""
         if not (self.data / "index.json").is_file():

@@ -1,6 +1,7 @@
 """The references of the evaluation: a site that trains alone, and one model on the data of all."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mtmed.training.seeds import generator
 from mtmed.types import GlobalModel, Study
 from tasks.jobs import Job
 from tasks.site import Place
+from tasks.stopped import Trained, or_stopped
 
 
 def train_alone(place: Place, job: Job) -> dict[str, Any]:
@@ -22,8 +24,9 @@ def train_alone(place: Place, job: Job) -> dict[str, Any]:
     config = job.parsed()
     path = own_model(place, config)
     if not path.is_file():
-        net = _train_all_rounds(config, store.read(place.data, "train"), place.site)
-        _keep(path, net, {"data": place.digest(), "code": lineage.code(), "site": place.site})
+        origin = {"data": place.digest(), "code": lineage.code(), "site": place.site}
+        studies = store.read(place.data, "train")
+        _keep(path, _train_all_rounds(config, studies, place.site, place.stopped(path.stem), origin), origin)
     return {"site": place.site}
 
 
@@ -31,7 +34,9 @@ def train_pooled(config: Config, places: Sequence[Place], path: Path) -> None:
     """Train on the data of all sites together: possible only where they may meet, so a ceiling, not a rival."""
     if not path.is_file():
         studies = [s for place in places for s in store.read(place.data, "train")]
-        _keep(path, _train_all_rounds(config, studies, "pooled"), {"code": lineage.code(), "site": "pooled"})
+        origin = {"code": lineage.code(), "site": "pooled"}
+        stopped = path.parent / "stopped" / path.stem
+        _keep(path, _train_all_rounds(config, studies, "pooled", stopped, origin), origin)
 
 
 def own_model(place: Place, config: Config) -> Path:
@@ -46,12 +51,16 @@ def reference_key(config: Config, places: Sequence[Place]) -> str:
     return lineage.digest({"training": depends, "code": lineage.code(), "data": data})
 
 
-def _train_all_rounds(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
+def _train_all_rounds(
+    config: Config, studies: Sequence[Study], name: str, stopped: Path, origin: dict[str, str]
+) -> MultiTask:
     net = build(config.architecture, config.federation.seed).to(device.pick())
     kept: Moments = {}
     for round in range(config.federation.rounds):
         seeds = generator(config.federation.seed, round, name, "train")
-        train(net, studies, config.training, Span(round, config.federation.rounds), seeds, kept)
+        span = Span(round, config.federation.rounds)
+        work = partial(train, net, studies, config.training, span, seeds, kept)
+        or_stopped(f"reference {name!r}, round {round + 1}", stopped, work, Trained(net, kept, round, origin))
         print(f"{name}: {round + 1} of {config.federation.rounds} rounds alone", flush=True)
     return net
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ from mtmed.types import SiteUpdate, Study
 from tasks.jobs import Job, update_key
 from tasks.memory import Memory
 from tasks.site import Place
+from tasks.stopped import Trained, or_stopped
 from tasks.stopwatch import Stopwatch
 
 
@@ -36,10 +38,16 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
         net = checkpoint.network(mean, config.architecture).to(device.pick())
         memory = Memory(place.state, job.run)
         kept = memory.read(job.round)
-    update = local_round(net, studies, config, place.site, job.round, watch, kept)
+    origin = {"data": place.digest(), "code": lineage.code(), "run": job.run}
+    update = or_stopped(
+        f"site {place.site!r}, round {job.round + 1}",
+        place.stopped(f"{job.run}-{job.round:03d}"),
+        partial(local_round, net, studies, config, place.site, job.round, watch, kept),
+        Trained(net, kept, job.round, origin),
+    )
+    update = replace(update, lineage=origin)
     with watch("state"):
         memory.write(job.round, kept)
-    update = replace(update, lineage={"data": place.digest(), "code": lineage.code(), "run": job.run})
     key = update_key(job.run, job.round, place.site)
     with watch("exchange"):
         sent = place.exchange.put(key, checkpoint.update_bytes(update))

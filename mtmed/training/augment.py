@@ -4,7 +4,7 @@ Only flips, shifts and scales: the box of a turned lesion cannot be known from t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -57,7 +57,7 @@ def augmented(batch: Batch, generator: torch.Generator, measured: Tensor) -> Bat
     placement = _draw(measured, generator)
     images = _expose(placement.maps(batch.images, "bilinear"), generator)
     targets = {head: _follow(target, placement, images.shape[-1]) for head, target in batch.targets.items()}
-    return Batch(images, targets, batch.labelled)
+    return replace(batch, images=images, targets=targets)
 
 
 def _draw(measured: Tensor, generator: torch.Generator) -> Placement:

@@ -8,6 +8,7 @@ from torch import Tensor
 from mtmed.models.multitask import MultiTask
 from mtmed.specs import TrainingSpec
 from mtmed.training import device
+from mtmed.training.finite import expect_losses
 from mtmed.training.loader import collate
 from mtmed.training.local import to_device
 from mtmed.types import Batch, HeadSpec, Study
@@ -66,4 +67,5 @@ def _gradients(
     with device.autocast(spec.precision, batch.images.device):
         outputs = model(batch.images, [head])[head]
     loss = model.decoder(head).likelihoods(outputs, batch.targets[head], batch.labelled[head]).mean()
+    expect_losses({head: float(loss.detach())}, batch.studies)
     return torch.autograd.grad(loss, parameters, allow_unused=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mtmed.registry import find
+from mtmed.training import finite
 from mtmed.training.augment import augmented
 from mtmed.training.sampling import order
 from mtmed.types import Batch, Boxes, HeadSpec, Study, Target
@@ -42,11 +43,18 @@ def collate(studies: Sequence[Study], heads: Sequence[HeadSpec]) -> Batch:
     """A batch with a target and `labelled` for each of `heads`.
 
     Where a study lacks a label, or the head does not serve its modality, its target is empty, not labelled.
+
+    Raises:
+        NotFinite: an image holds NaN or infinity; here, because to augment may hide an infinity.
     """
+    images = torch.from_numpy(np.stack([s.image for s in studies])[:, None])
+    names = tuple(s.study for s in studies)
+    finite.expect_pixels(images, names)
     return Batch(
-        images=torch.from_numpy(np.stack([s.image for s in studies])[:, None]),
+        images=images,
         targets={spec.name: _target(studies, spec) for spec in heads},
         labelled={spec.name: _labelled(studies, spec) for spec in heads},
+        studies=names,
     )
 
 

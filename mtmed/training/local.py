@@ -2,18 +2,20 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mtmed.errors import NotFinite
 from mtmed.models.multitask import MultiTask
 from mtmed.specs import TrainingSpec
 from mtmed.training import device, optimizer
+from mtmed.training.finite import Guard
 from mtmed.training.loader import batches
 from mtmed.training.loss import head_losses, hybrid, present_heads
-from mtmed.types import Batch, HeadSpec, Study
+from mtmed.types import Batch, Boxes, HeadSpec, Study, Target
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ def train(
     Args:
         kept: the optimiser's moments after the site's last round, replaced by those after this one; without
             it, or where it is empty, they start afresh.
+
+    Raises:
+        NotFinite: pixels, a loss or the gradient are not finite. The model and `kept` are then those after the last
+            good step.
     """
     place = next(model.parameters()).device
     heads = model.architecture.heads
@@ -48,14 +54,21 @@ def train(
     steps = spec.steps or spec.epochs * per_epoch
     losses: dict[str, list[float]] = defaultdict(list)
     model.train()
-    for step, batch in zip(range(steps), _endless(studies, heads, spec, generator), strict=False):
-        optimizer.set_rate(adam, rate(spec, span, step / steps))
-        for head, loss in _step(model, adam, to_device(batch, place), spec).items():
-            if step >= steps - per_epoch:
-                losses[head].append(loss)
-    if kept is not None:
-        kept.clear()
-        kept.update(optimizer.moments(adam, model))
+    guard = Guard(model)
+    feed = _endless(studies, heads, spec, generator)
+    try:
+        for step in range(steps):
+            optimizer.set_rate(adam, rate(spec, span, step / steps))
+            for head, loss in _step(model, adam, to_device(next(feed), place), spec, guard).items():
+                if step >= steps - per_epoch:
+                    losses[head].append(loss)
+    except NotFinite as error:
+        error.step = step + 1
+        raise
+    finally:
+        if kept is not None:
+            kept.clear()
+            kept.update(optimizer.moments(adam, model))
     return {head: sum(values) / len(values) for head, values in losses.items()}
 
 
@@ -66,18 +79,21 @@ def _endless(
         yield from batches(studies, heads, spec.batch_size, generator, spec.augment, spec.sampling)
 
 
-def _step(model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec) -> dict[str, float]:
+def _step(
+    model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec, guard: Guard
+) -> dict[str, float]:
     heads = present_heads(batch)
     if not heads:
         return {}
-    with device.autocast(spec.precision, batch.images.device):
-        outputs = model(batch.images, heads)
-    losses = head_losses(model, outputs, batch)
-    adam.zero_grad(set_to_none=True)
-    hybrid(model, losses).backward()
-    nn.utils.clip_grad_norm_(model.parameters(), spec.clip_norm)
+    with guard.buffers_kept():
+        with device.autocast(spec.precision, batch.images.device):
+            outputs = model(batch.images, heads)
+        losses = head_losses(model, outputs, batch)
+        adam.zero_grad(set_to_none=True)
+        hybrid(model, losses).backward()
+        numbers = guard.clip(losses, spec.clip_norm, batch.studies)
     adam.step()
-    return {head: float(loss.detach()) for head, loss in losses.items()}
+    return numbers
 
 
 def rate(spec: TrainingSpec, span: Span, progress: float) -> float:
@@ -94,11 +110,12 @@ def to_device(batch: Batch, place: torch.device) -> Batch:
     """The batch on another device."""
     if place.type == "cpu":
         return batch
-    move: Mapping[str, object] = {h: _moved(t, place) for h, t in batch.targets.items()}
-    return Batch(batch.images.to(place), move, {h: k.to(place) for h, k in batch.labelled.items()})  # type: ignore[arg-type]
+    targets = {h: _moved(t, place) for h, t in batch.targets.items()}
+    labelled = {h: known.to(place) for h, known in batch.labelled.items()}
+    return replace(batch, images=batch.images.to(place), targets=targets, labelled=labelled)
 
 
-def _moved(target: object, place: torch.device) -> object:
+def _moved(target: Target, place: torch.device) -> Target:
     if isinstance(target, Tensor):
         return target.to(place)
-    return [type(b)(b.xyxy.to(place), b.classes.to(place)) for b in target]  # type: ignore[attr-defined]
+    return [Boxes(b.xyxy.to(place), b.classes.to(place)) for b in target]

@@ -61,6 +61,26 @@ def test_a_missing_file_and_a_wrong_modality(hospital, configured, tmp_path):
     }
 
 
+def test_no_image_with_nan_or_infinity_becomes_a_sample(hospital, configured, tmp_path):
+    raw = hospital(modality="mammography")
+    files = sorted((raw / "images").iterdir())[:4]
+    numbers = [
+        np.nan,
+        np.inf,
+        -np.inf,
+        np.finfo(np.float32).max,
+    ]  # the last is finite, its distance to the least is not
+    for file, number in zip(files, numbers, strict=True):
+        values = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+        values[:8], values[8:16] = number, -number
+        file.unlink()
+        Image.fromarray(values).save(file, "TIFF")
+    run(configured, raw, tmp_path)
+    refused = quarantine(tmp_path)
+    assert all(refused[f"images/{file.name}"] == "image with values that are not finite numbers" for file in files[:3])
+    assert all(np.isfinite(study.image).all() for study in store.read(tmp_path))
+
+
 def test_withheld_labels_are_not_negatives(hospital, configured, tmp_path):
     run(configured, hospital(modality="mammography", masks=False, boxes=False), tmp_path)
     for study in store.read(tmp_path):

@@ -20,11 +20,13 @@ def trained(studies, name="site", encoder="test_convnext", **changes):
     return tiny.state(net), losses
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("encoder", ["pvt_v2_b0", "test_convnext", "test_resnet", "test_vit"])
-def test_training_again_gives_the_same_bits(encoder):
-    one, losses = trained(tiny.studies(), encoder=encoder)
+def test_training_again_gives_the_same_bits(encoder, precision, monkeypatch):
+    monkeypatch.setattr(device, "_cpu_bfloat16", lambda: True)  # emulated where it is not there
+    one, losses = trained(tiny.studies(), encoder=encoder, precision=precision)
     torch.rand(17)  # the global generator's state is of no account
-    two, again = trained(tiny.studies(), encoder=encoder)
+    two, again = trained(tiny.studies(), encoder=encoder, precision=precision)
     assert not tiny.differing(one, two)
     assert losses == again
     assert tiny.differing(one, tiny.state(tiny.network(encoder)))

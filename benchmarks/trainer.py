@@ -1,0 +1,162 @@
+"""The trainer beside a bare PyTorch loop: images a second of the same network on the same batches.
+
+    python -m benchmarks.trainer [--encoder edgenext_xx_small] [--size 128] [--batch 16] [--repeats 9]
+
+Three ways of training take turns in one process, with one thread, on copies of one network, one phantom site's studies,
+and the same batches, bit for bit:
+
+- trainer: `mtmed.training.local.train`, which reads, augments and collates its batches, and keeps its moments;
+- bare: a loop that holds what a training cannot do without (forward, each head's loss, backward, clipping, AdamW), on
+  batches that the same loader makes as it goes;
+- ready: the same loop on batches that were made before the clock started.
+
+The ratio to `bare` is what the trainer adds, and the ratio to `ready` what reading and augmenting cost on top. Both are
+of neighbours in time, in seconds of the processor, which a busy machine disturbs less than those of the wall clock.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from itertools import chain, islice, repeat
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import torch
+import typer
+from torch import nn
+
+from benchmarks import result_rows
+from mtmed import phantoms
+from mtmed.config import Config, parse, sections
+from mtmed.data import store
+from mtmed.data.identity import PUBLIC
+from mtmed.data.prepare import Private, prepare
+from mtmed.models.multitask import MultiTask, build
+from mtmed.specs import TrainingSpec
+from mtmed.training import device
+from mtmed.training.loader import batches
+from mtmed.training.local import Span, train
+from mtmed.training.optimizer import Moments
+from mtmed.training.seeds import generator
+from mtmed.types import Batch, HeadSpec, Study
+
+ROOT = Path(__file__).parents[1]
+SITE = "alder"  # masks, boxes and classes
+PATIENTS = 30
+WAYS = ("trainer", "bare", "ready")
+
+
+def main(
+    encoder: Annotated[str, typer.Option(help="instead of that of params.yaml; so are the next three")] = "",
+    size: int = 0,
+    batch: int = 0,
+    precision: str = "",
+    steps: Annotated[int, typer.Option(help="of one turn; a round of the demo has about as many")] = 26,
+    repeats: int = 9,
+    write: Annotated[bool, typer.Option(help="rows to benchmarks/results/speed.csv, for benchmarks.claims")] = False,
+) -> None:
+    """Print medians; without options, of the network and the batches of params.yaml."""
+    torch.set_num_threads(1)
+    config = configured(encoder, size, batch, precision)
+    with tempfile.TemporaryDirectory() as folder:
+        found = turns(config, phantom_studies(config, Path(folder)), steps, repeats)
+    shown = f"{config.model.encoder}, {config.image.size} px, batches of {config.training.batch_size}"
+    print(f"{shown}, {config.training.precision}, {steps} steps x {repeats}, one thread")
+    print(_table(found).to_markdown(floatfmt=".3f"))
+    if write:
+        result_rows.append("speed", (row for seed, turn in enumerate(found) for row in _rows(seed, turn)))
+
+
+def configured(encoder: str, size: int, batch: int, precision: str) -> Config:
+    """params.yaml with a small phantom site, and with what is not empty or 0."""
+    raw = sections(ROOT / "params.yaml")
+    wanted = {
+        ("model", "encoder"): encoder,
+        ("image", "size"): size,
+        ("training", "batch_size"): batch,
+        ("training", "precision"): precision,
+    }
+    for (section, key), value in wanted.items():
+        if value:
+            raw[section][key] = value
+    raw["phantom"][SITE] |= {"patients": PATIENTS, "broken": 0}
+    return parse(raw)
+
+
+def phantom_studies(config: Config, folder: Path) -> list[Study]:
+    """A phantom site's training studies, read from its shard as a site reads them."""
+    phantoms.write(config.phantom[SITE], folder / "raw")
+    prepare(SITE, config, folder / "raw", folder / "out", Private(PUBLIC, folder / "private"), 0, [].append)
+    return store.read(folder / "out", "train")
+
+
+def turns(config: Config, studies: Sequence[Study], steps: int, repeats: int) -> list[dict[str, float]]:
+    """Images by second of the processor, a row for each repeat; every way goes first in turn."""
+    spec = config.training.model_copy(update={"steps": steps})
+    heads = config.architecture.heads
+    nets = {name: deepcopy(build(config.architecture)) for name in WAYS}
+    kept: Moments = {}
+    rows = []
+    for seed in range(repeats + 1):
+        ready = list(feed(studies, heads, spec, generator(seed)))
+        feeds = {"bare": feed(studies, heads, spec, generator(seed)), "ready": ready}
+        images = sum(len(batch.images) for batch in ready)
+        row = {}
+        for name in (*WAYS[seed % 3 :], *WAYS[: seed % 3]):
+            start = time.process_time()
+            if name == "trainer":
+                train(nets[name], studies, spec, Span(0, 1), generator(seed), kept)
+            else:
+                bare(nets[name], feeds[name], spec)
+            row[name] = images / (time.process_time() - start)
+        rows.append(row)
+    return rows[1:]  # the first warms up
+
+
+def feed(
+    studies: Sequence[Study], heads: Sequence[HeadSpec], spec: TrainingSpec, drawn: torch.Generator
+) -> Iterator[Batch]:
+    """The batches of `spec.steps` steps that `train` draws from a generator of the same seed."""
+    passes = (batches(studies, heads, spec.batch_size, drawn, spec.augment, spec.sampling) for _ in repeat(None))
+    return islice(chain.from_iterable(passes), spec.steps)
+
+
+def bare(net: MultiTask, feed: Iterable[Batch], spec: TrainingSpec) -> None:
+    """As short as a loop over several heads can be: nothing is checked, kept or scheduled."""
+    adam = torch.optim.AdamW(net.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
+    net.train()
+    for batch in feed:
+        present = [head for head, known in batch.labelled.items() if known.any()]
+        with device.autocast(spec.precision, batch.images.device):
+            outputs = net(batch.images, present)
+        losses = [_loss(net, outputs[head], batch, head) for head in present]
+        adam.zero_grad(set_to_none=True)
+        torch.stack(losses).sum().backward()
+        nn.utils.clip_grad_norm_(net.parameters(), spec.clip_norm)
+        adam.step()
+
+
+def _loss(net: MultiTask, outputs: Any, batch: Batch, head: str) -> torch.Tensor:
+    known = batch.labelled[head]
+    return net.decoder(head).losses(outputs, batch.targets[head], known)[known.any(1)].mean()
+
+
+def _rows(seed: int, turn: Mapping[str, float]) -> list[result_rows.Row]:
+    found = (result_rows.run(arm, seed, {result_rows.FACTS: {"images_per_s": value}}) for arm, value in turn.items())
+    return [row for rows in found for row in rows]
+
+
+def _table(rows: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    """Median, least and most of the images a second and of the ratios."""
+    table = pd.DataFrame(list(rows))
+    table["trainer / bare"] = table["trainer"] / table["bare"]
+    table["trainer / ready"] = table["trainer"] / table["ready"]
+    return table.agg(["median", "min", "max"]).T
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    typer.run(main)
