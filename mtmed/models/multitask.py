@@ -35,7 +35,7 @@ class MultiTask(nn.Module):
 
     def forward(self, images: Tensor, heads: Iterable[str]) -> dict[str, Any]:
         """Outputs of the named heads for images [B,1,H,W] in 0..1 (H = W = the architecture's image size)."""
-        features = encoder.maps(self.encoder, _standardise(images))
+        features = encoder.maps(self.encoder, standardise(images))
         return {name: self.heads[name](features, images.shape[-1]) for name in heads}
 
     def decoder(self, head: str) -> Decoder:
@@ -43,7 +43,7 @@ class MultiTask(nn.Module):
         return cast(Decoder, self.heads[head])
 
 
-def _standardise(images: Tensor) -> Tensor:
+def standardise(images: Tensor) -> Tensor:
     """Zero mean and unit deviation per image: scanners differ in window and gain."""
     mean = images.mean((1, 2, 3), keepdim=True)
     deviation = images.std((1, 2, 3), keepdim=True)
