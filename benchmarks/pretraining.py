@@ -4,8 +4,8 @@
     python -m benchmarks.pretraining --table     # prints what the rows say
 
 Arms, by image passes (1 = ROUNDS rounds of STEPS batches): `scratch` learns from labels for 1; `equal` pretrains for .3
-on all images and learns from labels for .7; `free` pretrains for 1 and learns from labels for 1. With 10 % of the labels
-a tenth of each site's patients are labelled; learning from labels sees these alone, pretraining sees all.
+on all images and learns from labels for .7; `free` pretrains for 1 and learns from labels for 1. With 10 % of the
+labels a tenth of each site's patients are labelled; learning from labels sees these alone, pretraining sees all.
 """
 
 import csv

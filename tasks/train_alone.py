@@ -1,18 +1,22 @@
 """The references of the evaluation: a site that trains alone, and one model on the data of all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from mtmed import checkpoint, lineage
 from mtmed.config import Config
 from mtmed.data import store
-from mtmed.models.multitask import MultiTask, build
+from mtmed.models.multitask import MultiTask
 from mtmed.training import device
 from mtmed.training.local import Span, train
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import GlobalModel, Study
+from tasks.exchange import Exchange
+from tasks.initial_model import initial_key, origin, read_mean
 from tasks.jobs import Job
 from tasks.site import Place
 
@@ -22,8 +26,9 @@ def train_alone(place: Place, job: Job) -> dict[str, Any]:
     config = job.parsed()
     path = own_model(place, config)
     if not path.is_file():
-        net = _train_all_rounds(config, store.read(place.data, "train"), place.site)
-        _keep(path, net, {"data": place.digest(), "code": lineage.code(), "site": place.site})
+        start = read_mean(place.exchange, job.models["start"])
+        net = _train_all_rounds(config, start, store.read(place.data, "train"), place.site)
+        _keep(path, net, {"data": place.digest(), "code": lineage.code(), "site": place.site, **origin(config)})
     return {"site": place.site}
 
 
@@ -31,7 +36,9 @@ def train_pooled(config: Config, places: Sequence[Place], path: Path) -> None:
     """Train on the data of all sites together: possible only where they may meet, so a ceiling, not a rival."""
     if not path.is_file():
         studies = [s for place in places for s in store.read(place.data, "train")]
-        _keep(path, _train_all_rounds(config, studies, "pooled"), {"code": lineage.code(), "site": "pooled"})
+        start = read_mean(Exchange(config.federation.exchange), initial_key(config))
+        net = _train_all_rounds(config, start, studies, "pooled")
+        _keep(path, net, {"code": lineage.code(), "site": "pooled", **origin(config)})
 
 
 def own_model(place: Place, config: Config) -> Path:
@@ -46,8 +53,8 @@ def reference_key(config: Config, places: Sequence[Place]) -> str:
     return lineage.digest({"training": depends, "code": lineage.code(), "data": data})
 
 
-def _train_all_rounds(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
-    net = build(config.architecture, config.federation.seed).to(device.pick())
+def _train_all_rounds(config: Config, start: Mapping[str, Tensor], studies: Sequence[Study], name: str) -> MultiTask:
+    net = checkpoint.network(start, config.architecture).to(device.pick())
     kept: Moments = {}
     for round in range(config.federation.rounds):
         seeds = generator(config.federation.seed, round, name, "train")
@@ -56,8 +63,8 @@ def _train_all_rounds(config: Config, studies: Sequence[Study], name: str) -> Mu
     return net
 
 
-def _keep(path: Path, net: MultiTask, origin: dict[str, str]) -> None:
-    model = GlobalModel(0, checkpoint.weights(net), lineage=origin)
+def _keep(path: Path, net: MultiTask, come: dict[str, str]) -> None:
+    model = GlobalModel(0, checkpoint.weights(net), lineage=come)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_bytes(checkpoint.model_bytes(model, net.architecture))

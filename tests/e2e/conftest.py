@@ -22,6 +22,7 @@ KEPT = (
     "mtmed",
     "experiments",
     "parts",
+    "weights",
     "dvc.yaml",
     "pyproject.toml",
     ".dvc",
