@@ -16,7 +16,7 @@ from mtmed.evaluation.summary import summary
 from mtmed.evaluation.tables import primary_metrics, site_table
 from mtmed.registry import find
 from mtmed.types import SiteEvaluation
-from tasks import tracking
+from tasks import initial_model, tracking
 from tasks.exchange import Exchange
 from tasks.jobs import model_key, pooled_key
 from tasks.site import on_this_machine
@@ -24,11 +24,12 @@ from tasks.site import on_this_machine
 
 @dataclass(frozen=True)
 class Published:
-    """A finished federation: its key, its rounds and the folder of its outs."""
+    """A finished federation: its key, its rounds, what its encoder started from and the folder of its outs."""
 
     key: str
     rounds: int
     strategy: str
+    pretrained: str | None
     folder: Path
 
 
@@ -42,7 +43,25 @@ def published(folder: str) -> Published:
     if not path.is_file():
         raise UserError(f"no federation in {folder}: run `dvc repro federate` first")
     facts = json.loads(path.read_text())
-    return Published(facts["run"], facts["rounds"], facts["strategy"], Path(folder))
+    started = facts["lineage"].get("pretrained")
+    return Published(facts["run"], facts["rounds"], facts["strategy"], started, Path(folder))
+
+
+def as_trained(config: Config, run: Published) -> Config:
+    """The configuration that the federation ran with; its initial model again, where the exchange lost it.
+
+    Raises:
+        UserError: the initial model is lost, and params.yaml names other pretrained weights now.
+    """
+    trained = initial_model.started_from(config, run.pretrained)
+    if not Exchange(config.federation.exchange).exists(initial_model.initial_key(trained)):
+        now = initial_model.settled(config).model.pretrained
+        if now != run.pretrained:
+            raise UserError(
+                f"model.pretrained: the federation in {run.folder} started from {run.pretrained}, and here is {now}: "
+                "bring the weights back, or run `dvc repro federate`"
+            )
+    return trained
 
 
 def models(config: Config, run: Published) -> dict[str, str]:

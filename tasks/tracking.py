@@ -219,6 +219,7 @@ def _params(config: Config) -> list[Any]:
         "heads": ", ".join(config.heads),
         "encoder": config.model.encoder,
         "image_size": config.image.size,
+        "pretrained": config.model.pretrained or "no",
         **{f"training.{k}": v for k, v in config.training.model_dump().items()},
         **{f"strategy.{k}": v for k, v in config.strategies.get(config.federation.strategy, {}).items()},
     }
