@@ -7,7 +7,7 @@ from mtmed.evaluation.exchange import from_json, to_json
 
 
 def head(**changes):
-    whole = {"metrics": {"auroc": 0.8}, "replicates": {}, "calibration": {}, "images": 3, "patients": 2}
+    whole = {"metrics": {"auroc": 0.8}, "replicates": {}, "calibration": {}, "images": 3, "patients": 2, "unscaled": {}}
     return {k: v for k, v in {**whole, **changes}.items() if v is not ...}
 
 
