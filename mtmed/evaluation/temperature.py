@@ -19,7 +19,7 @@ _NEVER = 1e-37
 
 
 def scale(probability: Array, temperature: float) -> Array:
-    """The probabilities that logits divided by `temperature` give: sigmoid(logit(p) / T)."""
+    """The probabilities that logits divided by `temperature` give, of any shape: sigmoid(logit(p) / T)."""
     if temperature == 1:
         return probability
     return np.asarray(expit(_logits(probability) / temperature))
@@ -29,7 +29,7 @@ def curve(probability: Array, truth: Array, images: int) -> LikelihoodCurve:
     """The summed negative log-likelihood of `truth [N]` at each temperature of `GRID`."""
     agreement = _logits(probability) * np.where(truth, 1, -1)
     nll = [float(np.logaddexp(0, -agreement / t).sum()) for t in GRID]
-    return LikelihoodCurve(nll, len(agreement), images)
+    return LikelihoodCurve(nll, agreement.size, images)
 
 
 def add(curves: Sequence[LikelihoodCurve]) -> LikelihoodCurve:
@@ -56,4 +56,4 @@ def best(of: LikelihoodCurve) -> float:
 
 
 def _logits(probability: Array) -> Array:
-    return np.asarray(logit(np.asarray(probability, np.float64).ravel().clip(_NEVER, _SURE)))
+    return np.asarray(logit(np.asarray(probability, np.float64).clip(_NEVER, _SURE)))

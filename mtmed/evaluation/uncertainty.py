@@ -21,9 +21,8 @@ def entropy(probability: Array) -> Array:
 def soft_dice(probability: Array) -> float:
     """The Dice that a mask may expect of its own probabilities [H,W], the soft Dice confidence of Borges et al. (2024).
 
-    2 sum_M p / (|M| + sum p), where M is the mask, p > 0.5. One pixel is added to both, as in the training loss, so
-    that an empty mask is sure where all probabilities are near 0.
+    2 sum_M p / (|M| + sum p), where M is the mask, p > 0.5; 0 for an empty mask.
     """
     p = np.asarray(probability, np.float64)
     inside = p > THRESHOLD
-    return float((2 * p[inside].sum() + 1) / (inside.sum() + p.sum() + 1))
+    return float(2 * p[inside].sum() / (inside.sum() + p.sum())) if inside.any() else 0.0
