@@ -6,10 +6,11 @@
 Phantoms of 64 pixels; models trained on all sites together, and (arm `federated`) as the product trains them. A run is
 an arm and a seed; members of the ensemble of seed s are the models of seeds s, s + 1 and s + 2. `<arm>-temperature` is
 the arm with the temperatures of the validation patients, a tenth, as the product finds them. `patients-<n>` has the
-temperature of n random patients of each site, with `-prior` pulled to 1.
+temperature of n random patients of each site, of most likelihood, and with `-prior` as the product finds it.
 """
 
 import csv
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ import typer
 from benchmarks.confidence_measures import measured, sampled
 from benchmarks.confidence_models import HEADS, Predict, part, predictor, said
 from benchmarks.confidence_table import tables
-from mtmed.evaluation.temperature import GRID, add, best, curve, scale
+from mtmed.evaluation.temperature import GRID, PRIOR, add, best, curve, scale
 from mtmed.types import LikelihoodCurve
 
 ROWS = Path(__file__).parent / "results/confidence.csv"
@@ -32,7 +33,7 @@ RUNS = {
     "federated": range(3),
     **dict.fromkeys(("ensemble", "dropout", "dropout-trained"), (0, 3, 6)),
 }
-SIZES, DRAWS, DEVIATION = (1, 2, 4, 8, 16), 20, 0.5  # patients of each site; draws of them; of log T, with a prior
+SIZES, DRAWS = (1, 2, 4, 8, 16), 20  # patients of each site, and how often they are drawn
 
 Found = dict[str, dict[str, float]]  # {head: {metric: value}}
 Curves = dict[tuple[str, str], LikelihoodCurve]  # {(site, patient): curve}
@@ -71,19 +72,17 @@ def _by_size(how: Predict) -> Iterator[tuple[str, Found]]:
     pool = {head: _curves(how, "validation", head) | _curves(how, "spare", head) for head in HEADS}
     test = {head: add(list(_curves(how, "test", head).values())) for head in HEADS}
     for size in SIZES:
-        for prior in (False, True):
-            drawn = {head: [best(_drawn(pool[head], size, draw, prior)) for draw in range(DRAWS)] for head in HEADS}
-            yield f"patients-{size}{'-prior' if prior else ''}", {h: _effect(t, test[h]) for h, t in drawn.items()}
+        drawn = {head: [_drawn(pool[head], size, draw) for draw in range(DRAWS)] for head in HEADS}
+        for name, prior in (("", math.inf), ("-prior", PRIOR)):
+            yield f"patients-{size}{name}", {h: _effect([best(d, prior) for d in drawn[h]], test[h]) for h in HEADS}
 
 
-def _drawn(pool: Curves, size: int, seed: int, prior: bool) -> LikelihoodCurve:
+def _drawn(pool: Curves, size: int, seed: int) -> LikelihoodCurve:
     rng, chosen = np.random.default_rng(seed), []
     for site in sorted({site for site, _ in pool}):
         patients = sorted(patient for s, patient in pool if s == site)
         chosen += [pool[site, patient] for patient in rng.permutation(patients)[:size]]
-    total = add(chosen)
-    penalty = np.log(GRID) ** 2 / (2 * DEVIATION**2) if prior else 0.0
-    return LikelihoodCurve((np.asarray(total.nll) + penalty).tolist(), total.examples, total.images)
+    return add(chosen)
 
 
 def _effect(temperatures: list[float], test: LikelihoodCurve) -> dict[str, float]:

@@ -7,7 +7,7 @@ import torch
 from torchmetrics.functional.classification import binary_auroc
 
 from mtmed.evaluation import calibration
-from mtmed.evaluation.selective import area, excess
+from mtmed.evaluation.selective import area, excess, risk_coverage
 from mtmed.evaluation.temperature import GRID, curve
 from mtmed.evaluation.uncertainty import THRESHOLD, entropy, soft_dice
 from mtmed.types import Array
@@ -54,7 +54,9 @@ def _of_masks(p: Array, truth: Array) -> dict[str, float]:
 
 
 def _areas(name: str, confidence: Array, loss: Array) -> dict[str, float]:
-    return {f"aurc{name}": area(confidence, loss), f"excess{name}": excess(confidence, loss)}
+    coverage, risk = risk_coverage(confidence, loss)
+    at = {f"risk{name}_at_{share}": np.interp(share / 100, coverage, risk) for share in (20, 50, 80)}
+    return {f"aurc{name}": area(confidence, loss), f"excess{name}": excess(confidence, loss), **at}
 
 
 def _inside(p: Array) -> float:

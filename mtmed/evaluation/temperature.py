@@ -13,6 +13,7 @@ from mtmed.types import Array, LikelihoodCurve
 
 LOWEST, HIGHEST = 0.25, 4.0
 GRID = np.geomspace(LOWEST, HIGHEST, 41)
+PRIOR = 0.5  # pulls to 1 where patients are few: a dozen that happen to be easy would make a model far too sure
 SCALED = ("masks", "probabilities")  # the forms of predictions that are probabilities; a box's score is none
 _SURE = 1 - 2.0**-24  # float32 has nothing between it and 1; below it the logit of a probability is finite
 _NEVER = 1e-37
@@ -38,18 +39,22 @@ def add(curves: Sequence[LikelihoodCurve]) -> LikelihoodCurve:
     return LikelihoodCurve(nll.tolist(), sum(c.examples for c in curves), sum(c.images for c in curves))
 
 
-def best(of: LikelihoodCurve) -> float:
-    """The temperature with the least negative log-likelihood, within `GRID`; 1 where there is no example.
+def best(of: LikelihoodCurve, prior: float = PRIOR) -> float:
+    """The most probable temperature within `GRID`; 1 where there is no example.
 
-    A parabola through the least point and its neighbours, in the logarithm of the temperature, refines the grid.
+    A parabola through the best point and its neighbours, in the logarithm of the temperature, refines the grid.
+
+    Args:
+        prior: the deviation of log T around 0 before anything is seen; infinite for maximum likelihood.
     """
     if not of.examples:
         return 1.0
-    nll, x = np.asarray(of.nll), np.log(GRID)
-    at = int(nll.argmin())
+    x = np.log(GRID)
+    loss = np.asarray(of.nll) + x**2 / (2 * prior**2)
+    at = int(loss.argmin())
     if at in (0, len(GRID) - 1):
         return float(GRID[at])
-    left, middle, right = nll[at - 1 : at + 2]
+    left, middle, right = loss[at - 1 : at + 2]
     bend = left - 2 * middle + right
     shift = 0.5 * (left - right) / bend if bend > 0 else 0.0
     return float(np.exp(x[at] + shift * (x[1] - x[0])))

@@ -30,23 +30,46 @@ def test_the_grid_is_as_good_as_an_optimiser(seed):
     p, truth = drawn(60, 1.5, seed)
     signed = np.log(p / (1 - p)) * np.where(truth, 1, -1)
     bounds = np.log([LOWEST, HIGHEST])
-    exact = minimize_scalar(lambda log: np.logaddexp(0, -signed * np.exp(-log)).sum(), bounds=bounds, method="bounded")
-    assert best(curve(p, truth, 1)) == pytest.approx(np.exp(exact.x), rel=2e-3)
+    for prior in (np.inf, 0.5):
+        exact = minimize_scalar(
+            lambda log, prior=prior: np.logaddexp(0, -signed * np.exp(-log)).sum() + log**2 / (2 * prior**2),
+            bounds=bounds,
+            method="bounded",
+        )
+        assert best(curve(p, truth, 1), prior) == pytest.approx(np.exp(exact.x), rel=2e-3)
 
 
-@pytest.mark.parametrize(
-    ("probability", "truth", "expected"),
-    [
-        ([0.1, 0.3, 0.2], [0, 0, 0], LOWEST),  # all negative, and all said to be: it can only be surer
-        ([0.8, 0.7], [0, 0], HIGHEST),
-        ([0.3], [False], LOWEST),
-        ([0.3], [True], HIGHEST),
-        ([1.0], [0], HIGHEST),
-        ([0.0], [0], LOWEST),
-    ],
-)
-def test_few_images_end_at_the_limits_and_not_beyond(probability, truth, expected):
-    assert best(curve(np.array(probability), np.array(truth), len(truth))) == expected
+FEW = [
+    ([0.1, 0.3, 0.2], [0, 0, 0], LOWEST),  # all negative, and all said to be: it can only be surer
+    ([0.8, 0.7], [0, 0], HIGHEST),
+    ([0.3], [False], LOWEST),
+    ([0.3], [True], HIGHEST),
+    ([1.0], [0], HIGHEST),
+    ([0.0], [0], LOWEST),
+]
+
+
+@pytest.mark.parametrize(("probability", "truth", "limit"), FEW)
+def test_few_images_would_end_at_a_limit_and_are_pulled_to_one(probability, truth, limit):
+    found = curve(np.array(probability), np.array(truth), len(truth))
+    assert best(found, np.inf) == limit
+    assert abs(np.log(best(found))) <= abs(np.log(limit))
+    assert (best(found) <= 1) == (limit == LOWEST)
+
+
+def test_the_pull_is_soon_overcome():
+    whole = curve(*drawn(2000, 3.0), 2000)
+    few, some, many = (
+        best(LikelihoodCurve([share * nll for nll in whole.nll], 1, 1)) for share in (5 / 2000, 50 / 2000, 1)
+    )
+    assert 1 < few < some < many == pytest.approx(3, rel=0.1)
+    assert best(curve(np.full(100, 0.3), np.zeros(100), 100)) == pytest.approx(LOWEST, rel=0.2)
+
+
+def test_all_negative_labels_of_a_few_images_do_not_make_a_model_certain():
+    found = best(curve(np.array([0.1, 0.3, 0.2]), np.zeros(3), 3))
+    assert 0.75 < found < 1
+    assert scale(np.array([0.2]), found)[0] > 0.1
 
 
 def test_no_image_is_no_temperature():
