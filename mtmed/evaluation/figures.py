@@ -69,7 +69,8 @@ def reliability(
         axis.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect")
         for model in model_order(set(by)):
             _reliability(axis, model, by[model])
-        _unscaled(axis, (before or {}).get(head, {}))
+            if model == "global" and (before or {}).get(head, by[model]) != by[model]:
+                _unscaled(axis, (before or {})[head])
         axis.set(title=words(head), xlabel="Predicted probability", ylabel="Share with the finding")
         axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
         axis.grid()
@@ -87,8 +88,6 @@ def _reliability(axis: Axes, model: str, histogram: Histogram) -> None:
 
 
 def _unscaled(axis: Axes, histogram: Histogram) -> None:
-    if not histogram:
-        return
     look = {**model_look("global"), "linestyle": (0, (3, 2)), "linewidth": 1.1}
     x, y, size = _points(histogram)
     axis.scatter(x, y, s=size, facecolors="white", edgecolors=look["color"], marker=look["marker"], linewidths=1.1)

@@ -94,7 +94,7 @@ def test_the_calibration_before_and_after(text):
     assert "Federated 1.80 27 images at 3 sites" in federated
     before, after = map(float, re.search(r"3 sites ([\d.]+) ([\d.]+)", federated).groups())
     assert before > after
-    assert any(row.startswith("Malignancy Federated 4.00 3 images at 1 site; at the limit") for row in joined)
+    assert any(row.startswith("Malignancy Federated 4.00 190 images at 2 sites; at the limit") for row in joined)
     assert any(row.startswith("Malignancy Site alone — each site its own") for row in joined)
     untouched = next(row for row in joined if row.startswith("Pneumonia Federated"))
     same = re.search(r"not scaled: no validation label ([\d.]+) ([\d.]+)", untouched).groups()
