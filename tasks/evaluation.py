@@ -77,8 +77,11 @@ def models(config: Config, run: Published) -> dict[str, str]:
     return out
 
 
-def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], out: str) -> Path:
-    """Write the sites' evaluations and the tables that DVC and the report read; the folder."""
+def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], calibrated: str, out: str) -> Path:
+    """Write the sites' evaluations and the tables that DVC and the report read; the folder.
+
+    The tracking gets the figures, and the model in `calibrated`, if there is one.
+    """
     exchange = Exchange(config.federation.exchange)
     found = [text.from_json(exchange.get(a["key"]).decode(), a["key"]) for a in answers]
     folder = Path(out)
@@ -92,6 +95,9 @@ def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], o
     site_table(found).to_csv(folder.parent / "sites.csv", index=False)
     _curves(config, run).to_csv(folder.parent / "rounds.csv", index=False)
     tracking.log_evaluation(config, run.key, _flat(numbers), folder.parent)
+    model = Path(calibrated) / "global.safetensors"
+    if model.is_file():
+        tracking.log_calibrated(config, run.key, run.rounds, model)
     return folder
 
 

@@ -73,7 +73,7 @@ def main(
     name = "-".join([f"fold-{fold}", *(text.replace("=", "-").replace(".", "-") for text in set or [])])
     with one_line():
         folder = run(data, changes, name)
-    print(f"global model: {folder / 'models/federation/global.safetensors'}")
+    print(f"global model: {folder / 'models/calibrated/global.safetensors'}")
     print(f"report:       {folder / 'reports/index.html'}")
 
 

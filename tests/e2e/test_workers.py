@@ -6,10 +6,12 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from safetensors.torch import load_file
 
+from mtmed.checkpoint import load_network
 from tests.e2e.conftest import SITES, process, run, tiny, with_weights
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("server")]
@@ -86,6 +88,14 @@ def test_each_site_evaluated_both_models(apart: Path) -> None:
     for site in SITES:
         heads = json.loads((apart / f"reports/evaluation/{site}.json").read_text())["heads"]
         assert {"global", "local"} <= heads.keys()
+
+
+def test_the_sites_found_temperatures_together(apart: Path) -> None:
+    _, model = load_network(apart / "models/calibrated/global.safetensors")
+    assert model.temperatures.keys() == {"lesion_segmentation", "malignancy", "pneumonia"}
+    table = pd.read_csv(apart / "models/calibrated/temperatures.csv").set_index("head")
+    assert table.loc["malignancy", "sites"] > 1
+    assert set(table["model"]) == {"global"}, "a site's own temperatures stay there"
 
 
 @pytest.mark.usefixtures("apart")
