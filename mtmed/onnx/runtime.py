@@ -44,7 +44,7 @@ class Runtime:
     def accepts(self, size: int) -> bool:
         """As an `Engine`."""
         side = self._session.get_inputs()[0].shape[-1]
-        return size == side if isinstance(side, int) else size % STEP == 0 and size <= LARGEST
+        return size == side if isinstance(side, int) else size in range(STEP, LARGEST + 1, STEP)
 
     @staticmethod
     def _options() -> Any:

@@ -20,7 +20,8 @@ from mtmed.tiles.tiling import Tiling
 from mtmed.training.observe import predict
 from mtmed.types import Array, HeadSpec
 
-CANVASES = {"masks": Masks, "boxes": InnerBoxes}  # by form; heads of other forms speak of the image as a whole
+# by form; heads of other forms speak of the image as a whole
+CANVASES: dict[str, type[Masks] | type[InnerBoxes]] = {"masks": Masks, "boxes": InnerBoxes}
 PIXELS = 512 * 512  # of the tiles that are predicted at a time; or one tile
 
 Found = tuple[Place, dict[str, Any]]
@@ -64,13 +65,13 @@ def predict_tiles(
 
 
 def _canvas(spec: HeadSpec, cut: Cut) -> Canvas:
-    kind: type[Masks] | type[InnerBoxes] = CANVASES[find("mtmed.heads", spec.kind, "head kind").FORM]
-    return kind(spec, cut)
+    return CANVASES[find("mtmed.heads", spec.kind, "head kind").FORM](spec, cut)
 
 
 def _standard(image: Array, engine: Engine) -> Standard:
     """That of the whole image, as the network sees it when it sees it whole."""
-    square = letterbox(*image.shape, engine.architecture.image_size).image(image)
+    height, width = image.shape
+    square = letterbox(height, width, engine.architecture.image_size).image(image)
     mean, deviation = brightness(torch.from_numpy(square)[None, None])
     return mean.squeeze(), deviation.squeeze()
 
