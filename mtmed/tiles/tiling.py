@@ -58,7 +58,7 @@ class Tiling:
         if self.spacing_mm is None:
             return self.scale, self.scale
         if spacing_mm is None:
-            raise UserError("states no mm per pixel, by which its tiles are to be scaled: give a scale instead")
+            raise UserError("states no mm per pixel, by which its tiles are to be scaled: give --tile-scale instead")
         down, across = (of_image / self.spacing_mm for of_image in spacing_mm)
         _check_scale(down)
         _check_scale(across)
