@@ -14,6 +14,7 @@ from flows.mistakes import one_line
 from mtmed import __version__
 
 MODEL = "A .safetensors file, models:/NAME@champion or models:/NAME/3."
+ENGINE = f"{MODEL[:-1]}, or a .onnx file."
 STORE = "MLflow store of a models:/ address; default: tracking.uri of ./params.yaml."
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL)]
@@ -49,7 +50,7 @@ def _mtmed(
 
 @app.command()
 def predict(
-    model: Model,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=ENGINE)],
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="DICOM, PNG, JPEG, PGM or TIFF.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.")],
     modality: Annotated[
@@ -58,6 +59,18 @@ def predict(
     ] = None,
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="Write a map of each mask's entropy.")] = False,
     store: Store = None,
+    tiles: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Look for masks and boxes in tiles of this side.")
+    ] = None,
+    tile_scale: Annotated[
+        float | None, typer.Option(metavar="X", help="Pixels of the tiles per pixel of the image; default: 1.")
+    ] = None,
+    tile_spacing: Annotated[
+        float | None, typer.Option(metavar="MM", help="Or mm per pixel of the tiles, where the file states its own.")
+    ] = None,
+    tile_overlap: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of a tile that lies on the next; default: 0.25.")
+    ] = None,
 ) -> None:
     """Predict images: masks, boxes, probabilities.
 
@@ -77,13 +90,44 @@ def predict(
     Only heads that serve the image's modality speak. A second image named film becomes film-2; the same
     image again replaces its own results. An image that cannot be used is one line on stderr; the others go
     on, and the exit status is 2. For research; not for diagnosis.
+
+    The network sees an image as a whole, in its own size. With --tiles, masks and boxes come from tiles of a
+    large image, put together without seams; the other heads see it as a whole all the same. It is sound only
+    for a model that was trained on images of the tiles' scale (docs/guide.md, "Large images").
     """
     with one_line():
+        from mtmed.tiles.tiling import tiling
         from tasks.predict_files import predict_files
 
-        failed = predict_files(model, images, out, modality, store, print, _warn("error: "), uncertainty)
+        cut = tiling(tiles, tile_overlap, tile_scale, tile_spacing)
+        failed = predict_files(model, images, out, modality, store, cut, print, _warn("error: "), uncertainty)
     if failed:
         raise typer.Exit(2)
+
+
+@app.command()
+def export(
+    model: Model,
+    out: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="Where to write it; what lies there is replaced.")],
+    fixed_size: Annotated[
+        bool, typer.Option("--fixed-size", help="For images of the network's own size only.")
+    ] = False,
+    store: Store = None,
+) -> None:
+    """Write a model as an ONNX file.
+
+    FILE.onnx is all that `mtmed predict` needs. Its input is `images`, any number of square images of one size, a
+    multiple of 32 pixels, with a brightness of 0 to 1; what else preparation does to an image is in docs/guide.md. Its
+    outputs are named HEAD, or HEAD.boxes and HEAD.scores of a detection head, before overlapping boxes are left out.
+    Its metadata hold the architecture, the round and the lineage.
+
+    The file is compared with PyTorch before it is kept: no output may differ by more than 1e-4. It takes about half a
+    minute.
+    """
+    with one_line():
+        from tasks.export_model import export_model
+
+        print(export_model(model, out, fixed_size, store))
 
 
 @app.command()

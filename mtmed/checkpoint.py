@@ -18,20 +18,28 @@ from mtmed.models import multitask
 from mtmed.types import Architecture, GlobalModel, HeadSpec, SiteUpdate
 
 FORMAT = "mtmed/1"
+KEY = "mtmed"  # of the header, in a file's metadata
 _PRECISION = "precision."
 
 
 def model_bytes(model: GlobalModel, architecture: Architecture) -> bytes:
     """A global model as a file that needs nothing else to predict."""
+    return _pack(model.mean, model.precision, _model_header(model, architecture))
+
+
+def describe(model: GlobalModel, architecture: Architecture) -> str:
+    """All that a model file says but its weights: the header of a file in another format."""
+    return _text(_model_header(model, architecture))
+
+
+def _model_header(model: GlobalModel, architecture: Architecture) -> dict[str, Any]:
     header = {
         "kind": "model",
         "round": model.round,
         "lineage": dict(model.lineage),
         "architecture": asdict(architecture),
     }
-    if model.temperatures:
-        header["temperatures"] = dict(model.temperatures)
-    return _pack(model.mean, model.precision, header)
+    return header | ({"temperatures": dict(model.temperatures)} if model.temperatures else {})
 
 
 def read_model(data: bytes, origin: str = "the model") -> tuple[GlobalModel, Architecture]:
@@ -41,6 +49,21 @@ def read_model(data: bytes, origin: str = "the model") -> tuple[GlobalModel, Arc
         UserError: not one of our model files; `origin` names it.
     """
     mean, precision, header = _unpack(data, "model", origin)
+    return _described(header, mean, precision, origin)
+
+
+def read_description(text: str, origin: str) -> tuple[GlobalModel, Architecture]:
+    """What `describe` wrote: the model without weights, and its architecture.
+
+    Raises:
+        UserError: not one of our headers; `origin` names the file.
+    """
+    return _described(_header(text, "model", origin), {}, {}, origin)
+
+
+def _described(
+    header: dict[str, Any], mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], origin: str
+) -> tuple[GlobalModel, Architecture]:
     with _expected_header(origin):
         raw = header["architecture"]
         heads = tuple(_head(h) for h in raw.pop("heads"))
@@ -133,8 +156,11 @@ def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
 def _pack(mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
     tensors = dict(mean) | {_PRECISION + name: value for name, value in precision.items()}
     # one entry, because safetensors writes several in any order, and the same model must give the same bytes
-    metadata = {"mtmed": json.dumps({"format": FORMAT, **header}, sort_keys=True)}
-    return save({name: value.contiguous() for name, value in tensors.items()}, metadata)
+    return save({name: value.contiguous() for name, value in tensors.items()}, {KEY: _text(header)})
+
+
+def _text(header: Mapping[str, Any]) -> str:
+    return json.dumps({"format": FORMAT, **header}, sort_keys=True)
 
 
 def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
@@ -144,18 +170,23 @@ def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, Tenso
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{origin} is not a safetensors file: {error}") from error
-    if "mtmed" not in metadata:
+    if KEY not in metadata:
         raise UserError(f"{origin} is a safetensors file of another kind: expected one that mtmed wrote")
+    header = _header(metadata[KEY], kind, origin)
+    precision = {n.removeprefix(_PRECISION): v for n, v in tensors.items() if n.startswith(_PRECISION)}
+    mean = {name: value for name, value in tensors.items() if not name.startswith(_PRECISION)}
+    return mean, precision, header
+
+
+def _header(text: str, kind: str | None, origin: str) -> dict[str, Any]:
     with _expected_header(origin):
-        header = json.loads(metadata["mtmed"])
+        header: dict[str, Any] = json.loads(text)
         written, found = header.pop("format"), header.pop("kind")
     if written != FORMAT:
         raise UserError(f"{origin} has format {written!r}, expected {FORMAT!r}: use the mtmed that wrote it")
     if kind and found != kind:
         raise UserError(f"{origin} is no {kind}: expected a file that a federation wrote as one")
-    precision = {n.removeprefix(_PRECISION): v for n, v in tensors.items() if n.startswith(_PRECISION)}
-    mean = {name: value for name, value in tensors.items() if not name.startswith(_PRECISION)}
-    return mean, precision, header
+    return header
 
 
 @contextmanager

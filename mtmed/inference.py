@@ -1,7 +1,7 @@
 """What a model says of one image file, in the pixels of that file."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from mtmed.data.geometry import Letterbox, letterbox
 from mtmed.data.quality import BadStudy, check_image, check_modality
 from mtmed.errors import UserError
 from mtmed.evaluation.uncertainty import soft_dice
-from mtmed.models.multitask import MultiTask
+from mtmed.models.engine import Engine
 from mtmed.registry import find
+from mtmed.tiles.predict import local, predict_tiles
+from mtmed.tiles.tiling import Tiling
 from mtmed.training.observe import predict
 from mtmed.types import Architecture, Array, Boxes, HeadSpec
 
@@ -44,13 +46,14 @@ class Finding:
 class Prediction:
     """All that a model says of one image; heads that do not serve its modality say nothing.
 
-    `image` [H,W] float32 in 0..1 is the picture as displayed.
+    `image` [H,W] float32 in 0..1 is the picture as displayed. `tiling` is None where it was seen as a whole only.
     """
 
     image: Array
     modality: str
     findings: dict[str, Finding]
     spacing_mm: tuple[float, float] | None = None
+    tiling: Tiling | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; of masks their area (`mm2` is null where the spacing is unknown) and confidence (null if empty)."""
@@ -60,6 +63,7 @@ class Prediction:
             "width": width,
             "modality": self.modality,
             "spacing_mm": self.spacing_mm,
+            **({"tiles": asdict(self.tiling)} if self.tiling else {}),
             "heads": {name: self._head(finding) for name, finding in self.findings.items()},
         }
 
@@ -80,25 +84,37 @@ class Prediction:
         return {"pixels": inside, "share": inside / probability.size, "mm2": mm2}
 
 
-def predict_file(net: MultiTask, path: Path, modality: str | None = None) -> Prediction:
+def predict_file(engine: Engine, path: Path, modality: str | None = None, tiling: Tiling | None = None) -> Prediction:
     """Predict one DICOM, PNG, JPEG, PGM or TIFF file.
 
     Args:
+        engine: a network, or an export of it.
         modality: needed where neither the file nor the model settles it.
+        tiling: masks and boxes are looked for tile by tile; other heads see the image as a whole all the same.
 
     Raises:
-        UserError: the image cannot be used, or its modality is unknown, contradicted or served by no head.
+        UserError: the image cannot be used, its modality is unknown, contradicted or served by no head, or it cannot
+            be cut as `tiling` says.
     """
     picture = pixels.read(path)
     check_image(picture.image)
-    known = modality or _modality(picture.modality, net.architecture)
+    known = modality or _modality(picture.modality, engine.architecture)
     check_modality(known, picture.modality)
-    specs = serving(net.architecture, known)
-    height, width = picture.image.shape
-    box = letterbox(height, width, net.architecture.image_size)
-    outputs = predict(net, placed([picture.image], [box]), [h.name for h in specs])
-    findings = {h.name: _finding(own_size(outputs[h.name][0], box), h) for h in specs}
-    return Prediction(picture.image, known, findings, picture.spacing_mm)
+    specs = serving(engine.architecture, known)
+    in_tiles = [h for h in specs if tiling and local(h)]
+    found = _as_a_whole(engine, picture.image, [h for h in specs if h not in in_tiles])
+    if tiling and in_tiles:
+        found |= predict_tiles(engine, picture.image, in_tiles, tiling, picture.spacing_mm)
+    findings = {h.name: _finding(found[h.name], h) for h in specs}
+    return Prediction(picture.image, known, findings, picture.spacing_mm, tiling)
+
+
+def _as_a_whole(engine: Engine, image: Array, heads: Sequence[HeadSpec]) -> dict[str, Any]:
+    """Predictions in the image's own pixels, from one look at it in the network's size."""
+    height, width = image.shape
+    box = letterbox(height, width, engine.architecture.image_size)
+    found = predict(engine, placed([image], [box]), [h.name for h in heads]) if heads else {}
+    return {head: own_size(rows[0], box) for head, rows in found.items()}
 
 
 def serving(architecture: Architecture, modality: str) -> list[HeadSpec]:

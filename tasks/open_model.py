@@ -8,7 +8,9 @@ import yaml
 
 from mtmed import checkpoint
 from mtmed.errors import UserError
+from mtmed.models.engine import Engine
 from mtmed.models.multitask import MultiTask
+from mtmed.onnx import runtime
 from mtmed.training.device import pick
 from mtmed.types import GlobalModel
 
@@ -31,6 +33,13 @@ def open_model(address: str, store: str | None = None) -> tuple[MultiTask, Globa
         raise UserError(f"{path} is a folder: expected a .safetensors file that a federation wrote")
     net, model = checkpoint.load_network(path)
     return net.to(pick()), model
+
+
+def open_engine(address: str, store: str | None = None) -> tuple[Engine, GlobalModel]:
+    """As `open_model`, or what `mtmed export` made of a model: something that predicts, and where it comes from."""
+    if address.startswith(SCHEME) or Path(address).suffix != runtime.SUFFIX:
+        return open_model(address, store)
+    return runtime.load(Path(address))
 
 
 def missing_store(uri: str) -> Path | None:

@@ -16,8 +16,10 @@ from mtmed.errors import UserError
 from mtmed.evaluation import prediction_picture
 from mtmed.evaluation.uncertainty import entropy
 from mtmed.inference import THRESHOLD, Prediction, predict_file, serving
+from mtmed.tiles.predict import expect_accepted
+from mtmed.tiles.tiling import Tiling
 from mtmed.types import Array
-from tasks.open_model import open_model
+from tasks.open_model import open_engine
 
 Say = Callable[[str], None]
 
@@ -37,6 +39,7 @@ def predict_files(
     out: Path,
     modality: str | None,
     store: str | None,
+    tiling: Tiling | None,
     say: Say,
     warn: Say,
     uncertainty: bool = False,
@@ -47,16 +50,20 @@ def predict_files(
     results of an earlier one. The same image again replaces its own results.
 
     Args:
+        tiling: how images are cut for masks and boxes; None: not at all.
         say: is told of each image that was done.
         warn: is told of each image that could not be used, and why.
         uncertainty: whether to write beside each mask the predictive entropy of its pixels.
 
     Raises:
-        UserError: the model or the output folder cannot be used, or the model does not serve `modality`.
+        UserError: the model or the output folder cannot be used, or the model does not serve `modality` or
+            cannot take such tiles.
     """
-    net, known = open_model(model, store)
+    engine, known = open_engine(model, store)
     if modality:
-        serving(net.architecture, modality)
+        serving(engine.architecture, modality)
+    if tiling:
+        expect_accepted(engine, tiling)
     origin = {"address": model, "round": known.round, "lineage": dict(known.lineage)}
     origin["temperatures"] = dict(known.temperatures)
     _make_folder(out)
@@ -65,7 +72,7 @@ def predict_files(
     for image in images:
         try:
             job = _job(image, out, taken)
-            _write(predict_file(net, image, modality), job, out, origin, uncertainty)
+            _write(predict_file(engine, image, modality, tiling), job, out, origin, uncertainty)
             say(f"{image} -> {out / job.name}.json")
         except UserError as error:
             warn(f"{image}: {error}")

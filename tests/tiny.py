@@ -32,6 +32,15 @@ def network(encoder: str = "test_convnext", seed: int = 0) -> MultiTask:
     return build(architecture(encoder), seed)
 
 
+def opinionated(net: MultiTask) -> MultiTask:
+    """A network whose untrained heads say different things of different places, as trained ones do."""
+    with torch.no_grad():
+        for name, parameter in net.heads.named_parameters():
+            if parameter.ndim > 1:
+                parameter.add_(torch.randn(parameter.shape, generator=seeds("opinionated", name)), alpha=0.2)
+    return net
+
+
 def training(**changes: Any) -> TrainingSpec:
     spec = {"epochs": 2, "batch_size": 4, "learning_rate": 3e-3, "precision": "float32", "fisher_images": 6}
     return TrainingSpec.model_validate(spec | {"warmup_rounds": 0} | changes)

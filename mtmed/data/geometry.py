@@ -33,7 +33,7 @@ class Letterbox:
 
     def image(self, image: Array) -> Array:
         """An image [H,W] float32 in the square [S,S]."""
-        return self._pad(np.clip(_resize(image, self.inner_height, self.inner_width), 0, 1))
+        return self._pad(np.clip(resized(image, self.inner_height, self.inner_width), 0, 1))
 
     def mask(self, mask: Array) -> Array:
         """A mask [H,W] bool in the square [S,S] bool; nothing that is drawn in the image vanishes.
@@ -41,7 +41,7 @@ class Letterbox:
         A pixel belongs to it if at least half of it does; a lesion that would have none keeps its fullest one, also
         beside a larger lesion.
         """
-        share = _resize(mask, self.inner_height, self.inner_width)
+        share = resized(mask, self.inner_height, self.inner_width)
         inside = share >= 0.5
         specks, count = label(share > 0)
         fullest = np.concatenate([[0], maximum(share, specks, np.arange(1, count + 1))])
@@ -64,7 +64,7 @@ class Letterbox:
         """A map [..., S,S] of the square (probabilities) as float32 [..., H,W] of the image."""
         cut = values[..., self.top : self.top + self.inner_height, self.left : self.left + self.inner_width]
         planes = cut.reshape(-1, *cut.shape[-2:])
-        back = np.stack([_resize(plane, self.height, self.width) for plane in planes])
+        back = np.stack([resized(plane, self.height, self.width) for plane in planes])
         return back.reshape(*values.shape[:-2], self.height, self.width)
 
     def spacing(self, spacing_mm: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -87,7 +87,7 @@ def letterbox(height: int, width: int, size: int) -> Letterbox:
     return Letterbox(height, width, size, inner_height, inner_width, top, left)
 
 
-def _resize(values: Array, height: int, width: int) -> Array:
+def resized(values: Array, height: int, width: int) -> Array:
     """[H,W] at another size, float32; antialiased: every pixel has a share, so a speck dims but stays."""
     plane = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
     return np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR))

@@ -1,7 +1,7 @@
 """What every kind of head has in common: the decoder's interface and its feature pyramid."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -46,6 +46,18 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def predict(self, outputs: Any) -> Any:
         """Predictions: probabilities [B,K,H,W] or [B,K], measurements [B,K], or B `Boxes` with scores."""
+
+    def tensors(self, outputs: Any) -> dict[str, Tensor]:
+        """`predict` as far as tensors with B rows can say it, by name; "" where it is but one.
+
+        An exported graph gives these, and `finish` makes predictions of them wherever the graph ran.
+        """
+        return {"": self.predict(outputs)}
+
+    @staticmethod
+    def finish(tensors: Mapping[str, Tensor]) -> Any:
+        """The predictions, from `tensors`: what depends on values, not on shapes, such as a choice of boxes."""
+        return tensors[""]
 
     @abstractmethod
     def observe(self, prediction: Any, target: Target, labelled: Tensor) -> list[Any]:

@@ -1,6 +1,6 @@
 """Detection: FCOS (Tian et al. 2019) from torchvision's parts, on a pyramid of strides 8, 16, 32."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -104,21 +104,40 @@ class Decoder(Base):
         return self.losses(outputs, target, labelled)
 
     def predict(self, outputs: Outputs) -> list[Boxes]:
-        places = _decode(outputs)
-        return [self._predict(outputs, i, boxes) for i, boxes in enumerate(places)]
+        return self.finish(self.tensors(outputs))
 
-    def _predict(self, outputs: Outputs, index: int, boxes: Tensor) -> Boxes:
-        centredness = outputs.centredness[index].sigmoid()[:, None]
-        scores = (outputs.logits[index].sigmoid() * centredness).sqrt()
-        place, cls = torch.nonzero(scores > SCORE, as_tuple=True)
-        size = float(outputs.centres.max() + outputs.strides.min() / 2)
-        boxes, scores = boxes[place].clamp(0, size), scores[place, cls]
-        keep = batched_nms(boxes, scores, cls, OVERLAP)[:KEEP]
-        return Boxes(boxes[keep], cls[keep], scores[keep])
+    def tensors(self, outputs: Outputs) -> dict[str, Tensor]:
+        """`boxes [B,A,4]` in pixels, cut at the image's edge, and `scores [B,A,K]`, of all places."""
+        scores = (outputs.logits.sigmoid() * outputs.centredness.sigmoid()[..., None]).sqrt()
+        size = outputs.centres.max() + outputs.strides.min() / 2
+        return {"boxes": _decode(outputs).clamp(min=0).minimum(size), "scores": scores}
+
+    @staticmethod
+    def finish(tensors: Mapping[str, Tensor]) -> list[Boxes]:
+        """The best of overlapping boxes, image by image."""
+        return [_best_places(*row) for row in zip(tensors["boxes"], tensors["scores"], strict=True)]
 
     def observe(self, prediction: list[Boxes], target: Target, labelled: Tensor) -> list[Observation]:
         rows = zip(prediction, _rows(target, labelled), strict=True)
         return [Observation(_known(p, k), _known(t, k)) for p, (t, k) in rows]
+
+
+def merge(found: Sequence[Boxes]) -> Boxes:
+    """One image's boxes from several views of it, all in the same pixels: each lesion once."""
+    scores = [b.scores for b in found if b.scores is not None]
+    return _best(*(torch.cat(x) for x in ([b.xyxy for b in found], [b.classes for b in found], scores)))
+
+
+def _best_places(boxes: Tensor, scores: Tensor) -> Boxes:
+    """The boxes of one image from those of all places [A,4] and their scores [A,K]."""
+    place, cls = torch.nonzero(scores > SCORE, as_tuple=True)
+    return _best(boxes[place], cls, scores[place, cls])
+
+
+def _best(boxes: Tensor, classes: Tensor, scores: Tensor) -> Boxes:
+    """Best first; what overlaps a better box of its class is left out."""
+    keep = batched_nms(boxes, scores, classes, OVERLAP)[:KEEP]
+    return Boxes(boxes[keep], classes[keep], scores[keep])
 
 
 def _rows(target: Target, labelled: Tensor) -> list[tuple[Boxes, Tensor]]:

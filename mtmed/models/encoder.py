@@ -37,6 +37,16 @@ def maps(encoder: nn.Module, images: Tensor) -> list[Tensor]:
     return [m.permute(0, 3, 1, 2).contiguous() if last else m for m in encoder(images)]
 
 
+@torch.no_grad()
+def runs(encoder: nn.Module, size: int) -> bool:
+    """Whether it gives maps of images of `size` x `size` pixels: plain ViTs and Swin are built for one size."""
+    try:
+        maps(encoder, next(encoder.parameters()).new_zeros(1, 1, size, size))
+    except _REFUSALS:
+        return False
+    return True
+
+
 def create(name: str, image_size: int, **more: Any) -> nn.Module:
     """timm's own encoder for one-channel images, with `more` of timm.create_model's options; from scratch without."""
     options: dict[str, Any] = {"features_only": True, "in_chans": 1, "pretrained": False, **more}

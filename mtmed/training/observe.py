@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+from torch import Tensor
 
+from mtmed.models.engine import Engine, Standard
 from mtmed.models.multitask import MultiTask
+from mtmed.registry import find
 from mtmed.training.loader import collate
-from mtmed.types import Boxes, Study
+from mtmed.types import Study
 
 
 def observe(model: MultiTask, studies: Sequence[Study], batch_size: int = 32) -> dict[str, tuple[list[Any], list[str]]]:
@@ -27,16 +29,11 @@ def observe(model: MultiTask, studies: Sequence[Study], batch_size: int = 32) ->
     return out
 
 
-@torch.no_grad()
-def predict(model: MultiTask, images: torch.Tensor, heads: Sequence[str]) -> dict[str, Any]:
-    """Predictions of the named heads for images [B,1,H,W], on the processor, in float32."""
-    model.eval()
-    place = next(model.parameters()).device
-    outputs = model(images.to(place), heads)
-    return {head: _to_cpu(model.decoder(head).predict(outputs[head])) for head in heads}
+def predict(engine: Engine, images: Tensor, heads: Sequence[str], standard: Standard | None = None) -> dict[str, Any]:
+    """Predictions of the named heads for images [B,1,H,W], on the processor, in float32.
 
-
-def _to_cpu(prediction: Any) -> Any:
-    if isinstance(prediction, torch.Tensor):
-        return prediction.cpu()
-    return [Boxes(b.xyxy.cpu(), b.classes.cpu(), b.scores.cpu()) for b in prediction]
+    Whatever ran the network, boxes are chosen here. `standard`: see `mtmed.models.multitask.standardise`.
+    """
+    tensors = engine.tensors(images, heads, standard)
+    kinds = {h.name: find("mtmed.heads", h.kind, "head kind") for h in engine.architecture.heads}
+    return {head: kinds[head].Decoder.finish(tensors[head]) for head in heads}

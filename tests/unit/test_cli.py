@@ -170,6 +170,37 @@ def test_a_map_of_uncertainty_beside_each_mask(model, film, tmp_path):
     assert not list(tmp_path.glob("*.entropy.png")), "a map of an earlier run is not left beside the new mask"
 
 
+def test_predict_by_tiles(model, film, tmp_path):
+    words = ("predict", model, film, "--out", tmp_path, "--modality", "chest_xray")
+    assert mtmed(*words, "--tiles", 64, "--tile-scale", 2, "--tile-overlap", 0.5).exit_code == 0
+    said = json.loads((tmp_path / "film.json").read_text())
+    assert said["tiles"] == {"size": 64, "overlap": 0.5, "scale": 2, "spacing_mm": None}
+    assert said["heads"].keys() == {"lesion_segmentation", "lung_segmentation", "lesion_detection", "pneumonia"}
+    assert Image.open(tmp_path / "film.lung_segmentation.lung.png").size == (56, 80)
+    assert mtmed(*words).exit_code == 0
+    whole = json.loads((tmp_path / "film.json").read_text())
+    assert "tiles" not in whole
+    assert whole["heads"]["pneumonia"] == said["heads"]["pneumonia"]
+    assert whole["heads"]["lung_segmentation"] != said["heads"]["lung_segmentation"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--tiles", 100), "tiles of 100 pixels: expected a multiple of 32, 64 to 2048"),
+        (("--tiles", 64, "--tile-overlap", 0.9), "overlap of tiles 0.9: expected 0.125 to 0.5"),
+        (("--tiles", 64, "--tile-scale", 0), "scale of tiles 0"),
+        (("--tile-scale", 2), "need --tiles"),
+        (("--tiles", 64, "--tile-scale", 2, "--tile-spacing", 0.1), "given twice"),
+        (("--tiles", 64, "--tile-spacing", 0.1), ".*film.png: states no mm per pixel.*--tile-scale"),
+        (("--tiles", 64, "--tile-scale", 0.1), ".*film.png: image too small"),
+    ],
+)
+def test_tiles_that_are_not_possible(model, film, tmp_path, options, reason):
+    refused(mtmed("predict", model, film, "--out", tmp_path, "--modality", "chest_xray", *options), reason)
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_image_that_cannot_be_used_does_not_stop_the_others(model, film, tmp_path):
     Image.fromarray(np.zeros((1, 1), np.uint8)).save(tmp_path / "pixel.png")
     (tmp_path / "text.png").write_text("no image")

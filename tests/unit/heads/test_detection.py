@@ -131,6 +131,19 @@ def test_perfect_outputs_are_perfect():
     assert metrics(seen) == pytest.approx({"map": 1, "map50": 1, "recall_1fp": 1})
 
 
+def test_of_several_views_the_best_box_of_a_lesion_stays():
+    near, far, other = [10.0, 10, 30, 30], [40.0, 40, 60, 60], [11.0, 10, 31, 30]
+    views = [
+        Boxes(torch.tensor([other, far]), torch.tensor([0, 0]), torch.tensor([0.5, 0.3])),
+        Boxes(torch.tensor([near, near]), torch.tensor([0, 1]), torch.tensor([0.9, 0.2])),
+        Boxes(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0)),
+    ]
+    best = module.merge(views)
+    assert best.xyxy.tolist() == [near, far, near]
+    assert best.classes.tolist() == [0, 0, 1]
+    assert best.scores.tolist() == pytest.approx([0.9, 0.3, 0.2])
+
+
 def test_the_loss_falls_towards_perfect_outputs():
     labelled = known([True, True], [True, True])
     values = [DECODER.losses(perfect(ONE, TWO, sure=s), [ONE, TWO], labelled) for s in (-4.0, 0.5, 4.0, 20.0)]

@@ -88,6 +88,22 @@ def test_what_it_says_has_a_place(kind):
 
 
 @every
+def test_an_exported_graph_can_say_it(kind):
+    """Its tensors have a row per image, and predictions are made of them without the decoder's parameters."""
+    decoder, outputs = head(kind)
+    with torch.no_grad():
+        tensors, predicted = decoder.eval().tensors(outputs), decoder.predict(outputs)
+    assert all(isinstance(t, torch.Tensor) and len(t) == B for t in tensors.values())
+    finished = module(kind).Decoder.finish(tensors)
+    assert len(finished) == len(predicted) == B
+    for one, two in zip(finished, predicted, strict=True):
+        pairs = (
+            [(getattr(one, f), getattr(two, f)) for f in ("xyxy", "scores")] if isinstance(one, Boxes) else [(one, two)]
+        )
+        assert all(torch.equal(a, b) and len(a) for a, b in pairs)
+
+
+@every
 def test_every_metric_is_described_by_its_kind(kind):
     said = module(kind).METRICS
     assert module(kind).PRIMARY in said
