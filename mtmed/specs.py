@@ -141,7 +141,7 @@ class TrainingSpec(Spec):
     Attributes:
         epochs: passes over the site's training images.
         steps: batches instead of epochs, the same number at every site however many images it has.
-        sampling: uniform, or balanced: studies of rarely labelled heads are drawn more often.
+        sampling: balanced: studies of rarely labelled heads are drawn more often; uniform: each once.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -155,7 +155,7 @@ class TrainingSpec(Spec):
     fisher_images: int = Field(default=64, ge=1, le=64)
     fisher_micro_batch: int = Field(default=8, ge=1)
     augment: bool = True
-    sampling: Literal["uniform", "balanced"] = "uniform"
+    sampling: Literal["uniform", "balanced"] = "balanced"
 
 
 class FederationSpec(Spec):

@@ -11,13 +11,22 @@ from mtmed.types import HeadSpec, Study
 def order(studies: Sequence[Study], heads: Sequence[HeadSpec], sampling: str, generator: torch.Generator) -> list[int]:
     """Indices of as many draws as there are studies.
 
-    `uniform` is a permutation. `balanced` draws with replacement, in proportion to `rarity`: where few films have masks
-    and many a class, every head sees about as many labelled images as the others.
+    `uniform` is a permutation. `balanced` draws in proportion to `rarity`: where few films have masks and many a class,
+    every head sees as many labelled images as the others. Where all studies are as rare, it is a permutation, too.
     """
     weights = rarity(studies, heads)
+    shuffled = torch.randperm(len(studies), generator=generator)
     if sampling == "uniform" or not weights.any():
-        return torch.randperm(len(studies), generator=generator).tolist()
-    return torch.multinomial(weights, len(studies), replacement=True, generator=generator).tolist()
+        return shuffled.tolist()
+    return _systematic(weights, generator)[shuffled].tolist()
+
+
+def _systematic(weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Systematic resampling (Kitagawa 1996): how often an index comes differs by less than 1 from what is expected."""
+    count = len(weights)
+    edges = (weights / weights.sum() * count).cumsum(0)
+    places = torch.arange(count) + torch.rand(1, generator=generator, dtype=torch.float64)
+    return torch.searchsorted(edges, places.clamp(max=float(edges[-1]) * (1 - 1e-12)), right=True)
 
 
 def rarity(studies: Sequence[Study], heads: Sequence[HeadSpec]) -> Tensor:

@@ -176,7 +176,8 @@ def test_predict_by_tiles(model, film, tmp_path):
     said = json.loads((tmp_path / "film.json").read_text())
     assert said["tiles"] == {"size": 64, "overlap": 0.5, "scale": 2, "spacing_mm": None}
     assert said["heads"].keys() == {"lesion_segmentation", "lung_segmentation", "lesion_detection", "pneumonia"}
-    assert Image.open(tmp_path / "film.lung_segmentation.lung.png").size == (56, 80)
+    with Image.open(tmp_path / "film.lung_segmentation.lung.png") as mask:
+        assert mask.size == (56, 80)
     assert mtmed(*words).exit_code == 0
     whole = json.loads((tmp_path / "film.json").read_text())
     assert "tiles" not in whole

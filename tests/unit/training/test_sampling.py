@@ -31,9 +31,25 @@ def test_each_head_that_has_labels_has_the_same_share(known):
 
 def test_one_film_in_ten_with_a_mask_is_drawn_as_often_as_the_others_together():
     studies = [study(n == 0, n > 0) for n in range(10)]
-    drawn = [i for seed in range(200) for i in order(studies, HEADS, "balanced", seeded(seed))]
-    assert len(drawn) == 2000
-    assert drawn.count(0) / len(drawn) == pytest.approx(0.5, abs=0.05)
+    drawn = order(studies, HEADS, "balanced", seeded())
+    assert (len(drawn), drawn.count(0)) == (10, 5)
+    seen = {i for seed in range(20) for i in order(studies, HEADS, "balanced", seeded(seed))}
+    assert seen == set(range(10))
+
+
+@given(KNOWN.filter(lambda known: any(map(any, known))), st.integers(0, 1000))
+def test_nothing_is_drawn_more_or_less_often_than_expected(known, seed):
+    studies = [study(*k) for k in known]
+    weights = rarity(studies, HEADS)
+    expected = (weights / weights.sum() * len(known)).tolist()
+    drawn = order(studies, HEADS, "balanced", seeded(seed))
+    assert len(drawn) == len(known)
+    assert all(abs(drawn.count(i) - e) < 1 + 1e-9 for i, e in enumerate(expected))
+    assert not any(drawn.count(i) for i, e in enumerate(expected) if e == 0)
+
+
+def test_where_all_are_as_rare_balanced_takes_each_once():
+    assert sorted(order([study(True, True)] * 9, HEADS, "balanced", seeded())) == list(range(9))
 
 
 def test_uniform_takes_each_study_once_and_what_nothing_labels_too():
