@@ -50,13 +50,13 @@ def main(
 ) -> None:
     """Train, test, print."""
     torch.set_num_threads(1)
-    config = _changed(params, [text.split("=", 1) for text in set or []])
-    studies, tests = _phantoms(config) if prepared is None else _split(config, prepared, on)
+    config = changed(params, [text.split("=", 1) for text in set or []])
+    studies, tests = phantoms(config) if prepared is None else _split(config, prepared, on)
     net = _pooled(config, studies) if pooled else _federated(config, studies, restart)
-    print(json.dumps({"set": set, "restart": restart, "pooled": pooled, **_tested(net, tests)}))
+    print(json.dumps({"set": set, "restart": restart, "pooled": pooled, **tested(net, tests)}))
 
 
-def _changed(params: Path, changes: list[list[str]]) -> Config:
+def changed(params: Path, changes: list[list[str]]) -> Config:
     raw = yaml.safe_load(params.read_text())
     raw["split"]["fold"] = FOLD
     for key, value in changes:
@@ -74,7 +74,7 @@ def _split(config: Config, prepared: Path, on: str) -> tuple[Sites, Sites]:
     return _part(found, "train"), _part(found, on)
 
 
-def _phantoms(config: Config) -> tuple[Sites, Sites]:
+def phantoms(config: Config) -> tuple[Sites, Sites]:
     """Training patients, and others to test."""
     return _part(_written(config, "train", TRAIN), "train"), _written(config, "test", TEST)
 
@@ -120,11 +120,11 @@ def _pooled(config: Config, studies: Sites) -> MultiTask:
     return net
 
 
-def _tested(net: MultiTask, studies: Sites) -> dict[str, dict[str, float]]:
+def tested(net: MultiTask, studies: Sites) -> dict[str, dict[str, float]]:
     """{"head metric": {"mean" or site: value}}."""
     found: dict[str, dict[str, float]] = {}
-    for site, tested in studies.items():
-        for head, (observations, _) in observe(net, tested).items():
+    for site, known in studies.items():
+        for head, (observations, _) in observe(net, known).items():
             values = metrics_of(net.architecture, head, observations)
             for metric in SHOWN:
                 if metric in values:

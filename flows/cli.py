@@ -56,6 +56,7 @@ def predict(
         str | None,
         typer.Option(metavar="M", help="mammography or chest_xray, where neither file nor model says."),
     ] = None,
+    uncertainty: Annotated[bool, typer.Option("--uncertainty", help="Write a map of each mask's entropy.")] = False,
     store: Store = None,
 ) -> None:
     """Predict images: masks, boxes, probabilities.
@@ -64,9 +65,13 @@ def predict(
 
     \b
       film.json                  probabilities, boxes (x1 y1 x2 y2, all above a score of 0.05), the area
-                                 of each mask, the names of the mask files, modality, spacing in mm, and
-                                 the model's round and lineage
+                                 and confidence of each mask (the Dice that it expects by its own
+                                 probabilities; null if it is empty), the names of the mask files,
+                                 modality, spacing in mm, and the model's round and lineage
       film.HEAD.CLASS.png        a mask of the image's own size: 255 where the probability exceeds 0.5
+      film.HEAD.CLASS.entropy.png
+                                 with --uncertainty: how unsure the model is of each pixel, from 0 to 255
+                                 where its probability is 0.5; not, whether it has ever seen such an image
       film.overlay.png           to look at; boxes above a score of 0.3
 
     Only heads that serve the image's modality speak. A second image named film becomes film-2; the same
@@ -76,7 +81,7 @@ def predict(
     with one_line():
         from tasks.predict_files import predict_files
 
-        failed = predict_files(model, images, out, modality, store, print, _warn("error: "))
+        failed = predict_files(model, images, out, modality, store, print, _warn("error: "), uncertainty)
     if failed:
         raise typer.Exit(2)
 

@@ -11,13 +11,14 @@ from mtmed.config import load
 from tasks import federation, tracking
 from tasks.check_params import trainable
 from tasks.dispatch import at_site, slots
+from tasks.initial_model import settled
 from tasks.jobs import Job
 
 
 @flow(name="federate", log_prints=True)
 async def federate(params: str = "params.yaml", out: str = "models/federation") -> str:
     """Train one model with all sites; where the model lies."""
-    config = load(params)
+    config = settled(load(params))
     free = slots(config)
     surveys = ask("survey", federation.jobs(config, "surveys"), free)
     sites, _ = await asyncio.gather(surveys, asyncio.to_thread(tracking.open_store, config))

@@ -11,11 +11,12 @@ from tasks.write_report import write_report
 async def report(
     params: str = "params.yaml",
     model: str = "models/federation",
+    calibrated: str = "models/calibrated",
     results: str = "reports/evaluation",
     out: str = "reports/index.html",
 ) -> str:
     """Write the report; where it lies."""
-    return str(task(write_report)(load(params), model, results, out))
+    return str(task(write_report)(load(params), model, calibrated, results, out))
 
 
 if __name__ == "__main__":

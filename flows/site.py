@@ -18,7 +18,7 @@ _FILE = "MTMED_SITE_FILE"  # inherited by the processes in which Prefect runs th
 
 @flow(name="site", flow_run_name="{work} {job[site]} {job[round]}")
 async def site(work: str, job: dict[str, Any]) -> None:
-    """Do one piece of work (survey, train, alone, evaluate) with the site's own data."""
+    """Do one piece of work (survey, train, alone, calibrate, evaluate) with the site's own data."""
     from tasks import dispatch, jobs
     from tasks.site import from_file
 

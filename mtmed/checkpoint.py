@@ -1,7 +1,8 @@
 """Model and update files: safetensors with a JSON header; nothing that is loaded can run code."""
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +29,8 @@ def model_bytes(model: GlobalModel, architecture: Architecture) -> bytes:
         "lineage": dict(model.lineage),
         "architecture": asdict(architecture),
     }
+    if model.temperatures:
+        header["temperatures"] = dict(model.temperatures)
     return _pack(model.mean, model.precision, header)
 
 
@@ -42,7 +45,8 @@ def read_model(data: bytes, origin: str = "the model") -> tuple[GlobalModel, Arc
         raw = header["architecture"]
         heads = tuple(_head(h) for h in raw.pop("heads"))
         architecture = Architecture(**raw, heads=heads)
-        return GlobalModel(header["round"], mean, precision, header["lineage"]), architecture
+        temperatures = _temperatures(header.get("temperatures", {}), heads)
+        return GlobalModel(header["round"], mean, precision, header["lineage"], temperatures), architecture
 
 
 def read_mean(data: bytes, origin: str = "the file") -> dict[str, Tensor]:
@@ -55,11 +59,14 @@ def read_mean(data: bytes, origin: str = "the file") -> dict[str, Tensor]:
 
 
 def load_network(path: Path) -> tuple[multitask.MultiTask, GlobalModel]:
-    """The network of a model file, ready to predict."""
+    """The network of a model file, ready to predict, with the file's temperatures."""
     if not path.is_file():
         raise UserError(f"no model at {path}: expected a .safetensors file that a federation wrote")
     model, architecture = read_model(path.read_bytes(), str(path))
-    return network(model.mean, architecture), model
+    net = network(model.mean, architecture)
+    for head, temperature in model.temperatures.items():
+        net.decoder(head).temperature = temperature
+    return net, model
 
 
 def network(mean: Mapping[str, Tensor], architecture: Architecture) -> multitask.MultiTask:
@@ -157,6 +164,14 @@ def _expected_header(origin: str) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{origin} has an unexpected header: another version of mtmed wrote it") from error
+
+
+def _temperatures(raw: dict[str, Any], heads: Sequence[HeadSpec]) -> dict[str, float]:
+    """Those of a header; ValueError where one is of no head, or is none."""
+    found = {name: float(value) for name, value in raw.items()}
+    if found.keys() - {h.name for h in heads} or not all(0 < t < math.inf for t in found.values()):
+        raise ValueError(f"temperatures {raw}")
+    return found
 
 
 def _head(raw: dict[str, Any]) -> HeadSpec:

@@ -14,6 +14,7 @@ from mtmed.data import pixels
 from mtmed.data.geometry import Letterbox, letterbox
 from mtmed.data.quality import BadStudy, check_image, check_modality
 from mtmed.errors import UserError
+from mtmed.evaluation.uncertainty import soft_dice
 from mtmed.models.multitask import MultiTask
 from mtmed.registry import find
 from mtmed.training.observe import predict
@@ -52,7 +53,7 @@ class Prediction:
     spacing_mm: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; of masks the area that they cover (`mm2` is null where the spacing is unknown)."""
+        """For JSON; of masks their area (`mm2` is null where the spacing is unknown) and confidence (null if empty)."""
         height, width = self.image.shape
         return {
             "height": height,
@@ -64,7 +65,9 @@ class Prediction:
 
     def _head(self, finding: Finding) -> dict[str, Any]:
         if finding.masks:
-            return {"area": {name: self._area(values) for name, values in finding.masks.items()}}
+            area = {name: self._area(values) for name, values in finding.masks.items()}
+            sure = {n: round(soft_dice(p), 4) if area[n]["pixels"] else None for n, p in finding.masks.items()}
+            return {"area": area, "confidence": sure}
         if finding.probabilities:
             return {"probabilities": finding.probabilities}
         if finding.measurements:

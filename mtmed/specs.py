@@ -1,5 +1,6 @@
 """The sections of params.yaml as frozen models, each with its defaults and bounds; mtmed.config is the whole."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,12 @@ class Spec(BaseModel):
     """A section of params.yaml: frozen, and closed to keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _below(path: str, folder: str) -> bool:
+    """Whether a relative path leads to something in a folder of the project."""
+    parts = Path(path).parts
+    return len(parts) > 1 and parts[0] == folder and ".." not in parts
 
 
 class PhantomSpec(Spec):
@@ -78,7 +85,7 @@ class SiteSpec(Spec):
     @field_validator("part")
     @classmethod
     def _watched(cls, part: str | None) -> str | None:
-        if part is not None and (Path(part).parts[:1] != ("parts",) or ".." in Path(part).parts):
+        if part is not None and not _below(part, "parts"):
             raise ValueError(f"expected a file below parts/, whose changes dvc.yaml watches; got {part}")
         return part
 
@@ -105,10 +112,27 @@ class ImageSpec(Spec):
 
 
 class ModelSpec(Spec):
-    """The shared encoder (any timm model with a feature pyramid, or a plain ViT) and the decoders' width."""
+    """The shared encoder (any timm model with a feature pyramid, or a plain ViT) and the decoders' width.
+
+    Attributes:
+        pretrained: the encoder's first weights: `hub`, which are timm's own, or a file below weights/; without it, from
+            scratch. A running federation knows them by what they are, `sha256:...` or `missing`, and not by where
+            they lie (tasks/initial_model.py).
+        pretrained_missing: what to do where there is no such file, or no network.
+    """
 
     encoder: str = "pvt_v2_b0"
     channels: int = Field(default=64, ge=8)
+    pretrained: str | None = None
+    pretrained_missing: Literal["error", "scratch"] = "error"
+
+    @field_validator("pretrained")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        fixed = re.fullmatch("hub|missing|sha256:[0-9a-f]{64}", name or "hub")
+        if name is not None and not fixed and not _below(name, "weights"):
+            raise ValueError(f"expected hub, or a file below weights/, whose changes dvc.yaml watches; got {name}")
+        return name
 
 
 class TrainingSpec(Spec):

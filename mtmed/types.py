@@ -133,12 +133,33 @@ class SiteUpdate:
 
 @dataclass(frozen=True)
 class GlobalModel:
-    """The federation's state after `round` aggregations (0: freshly initialised)."""
+    """The federation's state after `round` aggregations (0: freshly initialised).
+
+    `temperatures` by head divide its logits before they become probabilities; 1 where a head has none.
+    """
 
     round: int
     mean: Mapping[str, Tensor]
     precision: Mapping[str, Tensor] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LikelihoodCurve:
+    """The negative log-likelihood at each temperature of a fixed grid, summed over `examples` in `images`."""
+
+    nll: Sequence[float]
+    examples: int
+    images: int
+
+
+@dataclass(frozen=True)
+class SiteCalibration:
+    """What a site tells of its validation patients before the evaluation: `curves[model][head]`, sums and counts."""
+
+    site: str
+    curves: Mapping[str, Mapping[str, LikelihoodCurve]]
 
 
 @dataclass(frozen=True)
@@ -147,6 +168,7 @@ class HeadEvaluation:
 
     `calibration` holds three equal-length lists over bins of predicted probability: `count`, `confidence`
     (mean predicted probability) and `frequency` (share of positives); empty for heads without probabilities.
+    `unscaled` is the same of the probabilities before they were scaled; empty where that was not asked for.
     """
 
     metrics: Metrics
@@ -154,6 +176,7 @@ class HeadEvaluation:
     calibration: Mapping[str, Sequence[float]]
     images: int
     patients: int
+    unscaled: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,17 @@ from typing import Any
 
 from mtmed import checkpoint
 from mtmed.config import Config
-from mtmed.models.multitask import build
 from mtmed.registry import find
 from mtmed.types import GlobalModel
 from tasks.exchange import Exchange
+from tasks.initial_model import initial_key, read_mean
 from tasks.jobs import model_key
 
 
 def initialise(config: Config, exchange: Exchange, run: str, lineage: dict[str, str]) -> str:
-    """Put the untrained model of round 0, drawn once from `federation.seed`; its key."""
-    net = build(config.architecture, config.federation.seed)
+    """Put the model of round 0, which is the initial model; its key."""
     key = model_key(run, 0)
-    model = GlobalModel(0, checkpoint.weights(net), lineage=lineage)
+    model = GlobalModel(0, read_mean(exchange, initial_key(config)), lineage=lineage)
     exchange.put(key, checkpoint.model_bytes(model, config.architecture))
     return key
 

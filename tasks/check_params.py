@@ -10,11 +10,18 @@ from tasks.prepare_site import RAW, has_raw_studies
 
 
 def trainable(params: str) -> Config:
-    """The configuration, if it is right and its network can be built.
+    """The configuration, if it is right, its network can be built and its pretrained weights fit.
 
     Raises:
-        UserError: a mistake in the file, or an encoder that does not exist or gives no feature maps.
+        UserError: a mistake in the file, an encoder that does not exist or gives no feature maps, or weights that are
+            missing or do not fit.
     """
+    config = _buildable(params)
+    _expect_weights(config)
+    return config
+
+
+def _buildable(params: str) -> Config:
     config = load(params)
     from mtmed.models.multitask import build  # here, so that a mistake in the file itself is told at once
 
@@ -22,14 +29,24 @@ def trainable(params: str) -> Config:
     return config
 
 
+def _expect_weights(config: Config) -> None:
+    from tasks.initial_model import weights
+
+    weights(config)
+
+
 def check_params(params: str, mark: str) -> None:
     """Leave `mark`, always the same file, if the configuration is trainable and its sites have raw studies.
+
+    Sites with processes of their own prepare their data with the consortium's params.yaml, and need no weights.
 
     Raises:
         UserError: as `trainable`, or a site without raw studies, or whose folder is not what its reader expects, or
             a phantom's folder that holds something else.
     """
-    config = trainable(params)
+    config = _buildable(params)
+    if config.federation.dispatch == "local":
+        _expect_weights(config)
     for phantom in config.phantom:
         _expect_no_others(phantom)
     for site in config.sites:

@@ -19,6 +19,7 @@ from prefect.tasks import Task
 
 from mtmed.config import Config
 from mtmed.errors import UserError, unknown
+from tasks.calibrate_site import calibrate_site
 from tasks.evaluate_site import evaluate_site
 from tasks.exchange import Exchange
 from tasks.jobs import Job, answer_key, pooled_key
@@ -31,6 +32,7 @@ WORK: dict[str, Callable[[Place, Job], dict[str, Any]]] = {
     "survey": survey_site,
     "train": train_site,
     "alone": train_alone,
+    "calibrate": calibrate_site,
     "evaluate": evaluate_site,
 }
 _POLL_S = 0.5

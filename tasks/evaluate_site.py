@@ -1,7 +1,9 @@
 """The evaluation at a site: the models on its test patients; numbers leave, pictures stay."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,12 @@ from mtmed.data import store
 from mtmed.evaluation import exchange as text
 from mtmed.evaluation.baseline import observe_threshold
 from mtmed.evaluation.head import evaluate_head
+from mtmed.evaluation.temperature import best
 from mtmed.models.multitask import MultiTask
 from mtmed.registry import find
 from mtmed.training.observe import observe
 from mtmed.types import HeadEvaluation, SiteEvaluation, Study
+from tasks.calibrate_site import curves_of
 from tasks.draw_site import draw_site
 from tasks.jobs import Job, evaluation_key
 from tasks.memory import Memory
@@ -30,33 +34,50 @@ def evaluate_site(place: Place, job: Job) -> dict[str, Any]:
     config = job.parsed()
     studies = store.read(place.data, None)
     test = [s for s in studies if s.split == "test"]
-    networks = _networks(place, job, config)
-    evidence = or_stopped(
+    validation = [s for s in studies if s.split == "validation"]
+    tested, heads = or_stopped(
         f"site {place.site!r}, evaluation",
         place.stopped(f"{job.run}-evaluation"),
-        lambda: {name: observe(net, test) for name, net in networks.items()},
+        partial(_measured, place, job, config, validation, test),
     )
     if "threshold" in config.evaluation.references:
-        evidence["threshold"] = _threshold(studies, config)
-    evaluation = SiteEvaluation(place.site, {m: _heads(e, config, place.site) for m, e in evidence.items()})
-    if config.evaluation.overlays and "global" in networks:
-        draw_site(networks["global"], test, place.state / "overlays")
+        heads["threshold"] = _heads(_threshold(studies, config), config, place.site, None)
+    evaluation = SiteEvaluation(place.site, heads)
+    if config.evaluation.overlays and "global" in tested:
+        draw_site(tested["global"].net, test, place.state / "overlays")
     key = evaluation_key(job.run, place.site)
     sent = place.exchange.put(key, text.to_json(evaluation).encode())
     Memory(place.state, job.run).forget()
     return {"site": place.site, "key": key, "sent": sent}
 
 
-def _networks(place: Place, job: Job, config: Config) -> dict[str, MultiTask]:
-    """The networks to compare, by name: what the job names, and the site's own."""
-    networks = {
-        name: checkpoint.network(checkpoint.read_mean(place.exchange.get(key), key), config.architecture)
-        for name, key in job.models.items()
-    }
+def _measured(
+    place: Place, job: Job, config: Config, validation: Sequence[Study], test: Sequence[Study]
+) -> tuple[dict[str, "_Tested"], dict[str, dict[str, HeadEvaluation]]]:
+    """What is compared, and what it says of the test patients, by name."""
+    tested = _tested(place, job, config, validation)
+    return tested, {n: _heads(observe(t.net, test), config, place.site, t.temperatures) for n, t in tested.items()}
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """A network that says what training left, and the temperatures that its file has beside: both are measured."""
+
+    net: MultiTask
+    temperatures: Mapping[str, float]
+
+
+def _tested(place: Place, job: Job, config: Config, validation: Sequence[Study]) -> dict[str, _Tested]:
+    """What to compare, by name: what the job names, and the site's own, which the site calibrates by itself."""
+    tested = {}
+    for name, key in job.models.items():
+        model, _ = checkpoint.read_model(place.exchange.get(key), key)
+        tested[name] = _Tested(checkpoint.network(model.mean, config.architecture), model.temperatures)
     own: Path = own_model(place, config)
     if "local" in config.evaluation.references and own.is_file():
-        networks["local"] = checkpoint.load_network(own)[0]
-    return networks
+        net = checkpoint.load_network(own)[0]
+        tested["local"] = _Tested(net, {head: best(c) for head, c in curves_of(net, validation).items()})
+    return tested
 
 
 def _threshold(studies: Sequence[Study], config: Config) -> Evidence:
@@ -66,12 +87,15 @@ def _threshold(studies: Sequence[Study], config: Config) -> Evidence:
     return {name: evidence for name, evidence in found.items() if evidence is not None}
 
 
-def _heads(evidence: Evidence, config: Config, site: str) -> dict[str, HeadEvaluation]:
+def _heads(
+    evidence: Evidence, config: Config, site: str, temperatures: Mapping[str, float] | None
+) -> dict[str, HeadEvaluation]:
     seed = int.from_bytes(hashlib.sha256(f"{config.federation.seed}/{site}".encode()).digest()[:4], "big")
     out = {}
     for head, (observations, patients) in evidence.items():
         kind = find("mtmed.heads", config.heads[head].kind, "head kind")
+        temperature = None if temperatures is None else temperatures.get(head, 1.0)
         out[head] = evaluate_head(
-            observations, patients, kind.metrics, kind.probabilities, config.evaluation.replicates, seed
+            observations, patients, kind.metrics, kind.probabilities, config.evaluation.replicates, seed, temperature
         )
     return out

@@ -16,7 +16,7 @@ from mtmed.evaluation.summary import summary
 from mtmed.evaluation.tables import primary_metrics, site_table
 from mtmed.registry import find
 from mtmed.types import SiteEvaluation
-from tasks import tracking
+from tasks import initial_model, tracking
 from tasks.exchange import Exchange
 from tasks.jobs import model_key, pooled_key
 from tasks.site import on_this_machine
@@ -24,11 +24,12 @@ from tasks.site import on_this_machine
 
 @dataclass(frozen=True)
 class Published:
-    """A finished federation: its key, its rounds and the folder of its outs."""
+    """A finished federation: its key, its rounds, what its encoder started from and the folder of its outs."""
 
     key: str
     rounds: int
     strategy: str
+    pretrained: str | None
     folder: Path
 
 
@@ -42,7 +43,25 @@ def published(folder: str) -> Published:
     if not path.is_file():
         raise UserError(f"no federation in {folder}: run `dvc repro federate` first")
     facts = json.loads(path.read_text())
-    return Published(facts["run"], facts["rounds"], facts["strategy"], Path(folder))
+    started = facts["lineage"].get("pretrained")
+    return Published(facts["run"], facts["rounds"], facts["strategy"], started, Path(folder))
+
+
+def as_trained(config: Config, run: Published) -> Config:
+    """The configuration that the federation ran with; its initial model again, where the exchange lost it.
+
+    Raises:
+        UserError: the initial model is lost, and params.yaml names other pretrained weights now.
+    """
+    trained = initial_model.started_from(config, run.pretrained)
+    if not Exchange(config.federation.exchange).exists(initial_model.initial_key(trained)):
+        now = initial_model.settled(config).model.pretrained
+        if now != run.pretrained:
+            raise UserError(
+                f"model.pretrained: the federation in {run.folder} started from {run.pretrained}, and here is {now}: "
+                "bring the weights back, or run `dvc repro federate`"
+            )
+    return trained
 
 
 def models(config: Config, run: Published) -> dict[str, str]:
@@ -58,8 +77,11 @@ def models(config: Config, run: Published) -> dict[str, str]:
     return out
 
 
-def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], out: str) -> Path:
-    """Write the sites' evaluations and the tables that DVC and the report read; the folder."""
+def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], calibrated: str, out: str) -> Path:
+    """Write the sites' evaluations and the tables that DVC and the report read; the folder.
+
+    The tracking gets the figures, and the model in `calibrated`, if there is one.
+    """
     exchange = Exchange(config.federation.exchange)
     found = [text.from_json(exchange.get(a["key"]).decode(), a["key"]) for a in answers]
     folder = Path(out)
@@ -73,6 +95,9 @@ def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], o
     site_table(found).to_csv(folder.parent / "sites.csv", index=False)
     _curves(config, run).to_csv(folder.parent / "rounds.csv", index=False)
     tracking.log_evaluation(config, run.key, _flat(numbers), folder.parent)
+    model = Path(calibrated) / "global.safetensors"
+    if model.is_file():
+        tracking.log_calibrated(config, run.key, run.rounds, model)
     return folder
 
 

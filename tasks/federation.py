@@ -11,7 +11,7 @@ from mtmed import checkpoint, lineage
 from mtmed.config import Config
 from mtmed.errors import UserError
 from mtmed.registry import find
-from tasks import history
+from tasks import history, initial_model
 from tasks.aggregate import aggregate, initialise
 from tasks.exchange import Exchange
 from tasks.jobs import Job, model_key, round_key, update_key
@@ -41,6 +41,11 @@ def jobs(config: Config, run: str, round: int = 0, models: dict[str, str] | None
     return [Job(site, run, round, models or {}, raw) for site in sorted(config.sites)]
 
 
+def reference_jobs(config: Config, run: str) -> list[Job]:
+    """The jobs of the sites that train alone, from the model that the federation started from."""
+    return jobs(config, run, 0, {"start": initial_model.initial_key(config)})
+
+
 def _public(config: Config) -> dict[str, Any]:
     """The configuration without what is a site's own affair: where its data lie and how they are read."""
     raw = config.model_dump(mode="json", exclude={"phantom"})
@@ -48,7 +53,7 @@ def _public(config: Config) -> dict[str, Any]:
 
 
 def open_run(config: Config, sites: Sequence[dict[str, Any]]) -> Run:
-    """The state of this configuration, code and data: fresh, or where a killed run stopped.
+    """The state of this configuration, settled, with its code and data: fresh, or where a killed run stopped.
 
     Raises:
         UserError: a head that no site labels, or a site without training images.
@@ -61,6 +66,7 @@ def open_run(config: Config, sites: Sequence[dict[str, Any]]) -> Run:
         "run": key,
         "code": lineage.code(),
         "config": lineage.digest(lineage.training(config, strategy)),
+        **initial_model.origin(config),
     }
     run = Run(key, Exchange(config.federation.exchange), list(sites), origin)
     while run.exchange.exists(round_key(key, run.rounds_done)):

@@ -65,6 +65,16 @@ def pooled_key(run: str) -> str:
     return f"{run}/pooled.safetensors"
 
 
+def calibration_key(run: str, site: str) -> str:
+    """Where a site's calibration lies in the exchange."""
+    return f"{run}/calibration/{site}.json"
+
+
+def calibrated_key(run: str, model: str) -> str:
+    """Where a model with its temperatures lies in the exchange."""
+    return f"{run}/calibrated/{model}.safetensors"
+
+
 def evaluation_key(run: str, site: str) -> str:
     """Where a site's evaluation lies in the exchange."""
     return f"{run}/evaluation/{site}.json"

@@ -14,6 +14,7 @@ from PIL import Image
 
 from mtmed.errors import UserError
 from mtmed.evaluation import prediction_picture
+from mtmed.evaluation.uncertainty import entropy
 from mtmed.inference import THRESHOLD, Prediction, predict_file, serving
 from mtmed.types import Array
 from tasks.open_model import open_model
@@ -38,6 +39,7 @@ def predict_files(
     store: str | None,
     say: Say,
     warn: Say,
+    uncertainty: bool = False,
 ) -> int:
     """Write `<name>.json`, a mask per class and an overlay of each image to `out`; how many images failed.
 
@@ -47,6 +49,7 @@ def predict_files(
     Args:
         say: is told of each image that was done.
         warn: is told of each image that could not be used, and why.
+        uncertainty: whether to write beside each mask the predictive entropy of its pixels.
 
     Raises:
         UserError: the model or the output folder cannot be used, or the model does not serve `modality`.
@@ -55,13 +58,14 @@ def predict_files(
     if modality:
         serving(net.architecture, modality)
     origin = {"address": model, "round": known.round, "lineage": dict(known.lineage)}
+    origin["temperatures"] = dict(known.temperatures)
     _make_folder(out)
     taken: set[str] = set()
     failed = 0
     for image in images:
         try:
             job = _job(image, out, taken)
-            _write(predict_file(net, image, modality), job, out, origin)
+            _write(predict_file(net, image, modality), job, out, origin, uncertainty)
             say(f"{image} -> {out / job.name}.json")
         except UserError as error:
             warn(f"{image}: {error}")
@@ -107,15 +111,20 @@ def _written(path: Path) -> str | None:
         return "of another program"
 
 
-def _write(prediction: Prediction, job: Job, out: Path, origin: dict[str, Any]) -> None:
+def _write(prediction: Prediction, job: Job, out: Path, origin: dict[str, Any], uncertainty: bool) -> None:
     """The masks and the overlay first: where the JSON file is, all is."""
     said = prediction.as_dict()
     for head, finding in prediction.findings.items():
         files = _mask_files(f"{job.name}.{head}", finding.masks)
+        maps = {name: file.removesuffix("png") + "entropy.png" for name, file in files.items()}
         for name, values in finding.masks.items():
             _replace(out / files[name], _save_mask(values))
+            (out / maps[name]).unlink(missing_ok=True)  # an earlier run's, perhaps of another model
+            if uncertainty:
+                _replace(out / maps[name], _save_entropy(values))
         if files:
             said["heads"][head]["masks"] = files
+            said["heads"][head] |= {"entropy": maps} if uncertainty else {}
     overlay = f"{job.name}.overlay.png"
     _replace(out / overlay, lambda path: path.write_bytes(prediction_picture.draw(prediction)))
     record = {"image": str(job.image), "sha256": job.sha256, **said, "overlay": overlay, "model": origin}
@@ -134,6 +143,12 @@ def _mask_files(stem: str, masks: dict[str, Array]) -> dict[str, str]:
 def _save_mask(probability: Array) -> Callable[[Path], object]:
     mask = np.where(probability > THRESHOLD, 255, 0).astype(np.uint8)
     return lambda path: Image.fromarray(mask).save(path, format="PNG")
+
+
+def _save_entropy(probability: Array) -> Callable[[Path], object]:
+    """In grey: 0 where the model is sure, 255 where it says 0.5."""
+    grey = np.round(255 * entropy(probability)).astype(np.uint8)
+    return lambda path: Image.fromarray(grey).save(path, format="PNG")
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

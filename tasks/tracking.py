@@ -1,9 +1,11 @@
 """What MLflow keeps of a federation: the only place where its schema of names is decided.
 
 One parent run per federation, one nested run per site; metrics by round; the global model of every round, the
-last one registered under `tracking.model` with the alias `champion`.
+last one registered under `tracking.model` with the alias `champion`, which passes to the same model with its
+temperatures when the evaluation has found them.
 """
 
+import hashlib
 import json
 import tempfile
 import time
@@ -31,6 +33,7 @@ _SIGNATURE = ModelSignature(  # of tasks/served_model.py
 )
 _TAG = "mtmed.run"
 _SITE = "mtmed.site"
+_DIGEST = "mtmed.sha256"
 _LAST = "bytes/sent"  # logged last: a round that has it is logged whole
 
 
@@ -62,9 +65,6 @@ class Tracker:
 
     def _open_runs(self, config: Config, key: str, sites: Sequence[Mapping[str, Any]]) -> None:
         self.experiment = _experiment(self.client, config)
-        mlflow.set_experiment(experiment_id=self.experiment)  # where models go that are logged outside of a run
-        # a model's input is the path of an image, and an example of one would name a file of somebody's
-        warnings.filterwarnings("ignore", ".*An input example was not provided")
         tags = {_TAG: key, "mlflow.note.content": _description(config, sites)}
         self.parent = self._open(f"{config.federation.strategy}-{key[:6]}", tags)
         self.children = {s["site"]: self._open_site(s) for s in sites}
@@ -125,18 +125,8 @@ class Tracker:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "global.safetensors"
             path.write_bytes(self.exchange.get(key))
-            Model.log(  # as mlflow.pyfunc.log_model does it, but that would start the run again, and end it
-                None,
-                name=_model_name(step),
-                flavor=mlflow.pyfunc,
-                run_id=self.parent,
-                python_model=str(Path(__file__).with_name("served_model.py")),
-                artifacts={"model": str(path)},
-                pip_requirements=_REQUIREMENTS,
-                signature=_SIGNATURE,
-                step=step,
-                registered_model_name=self.config.tracking.model if step == self.config.federation.rounds else None,
-            )
+            registered = self.config.tracking.model if step == self.config.federation.rounds else None
+            _log_model(self.experiment, self.parent, path, _model_name(step), step, registered)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -165,15 +155,47 @@ class Tracker:
 
 def log_evaluation(config: Config, key: str, metrics: Mapping[str, float], figures: Path) -> None:
     """The final test metrics and the figures, into the federation's parent run."""
-    mlflow.set_tracking_uri(config.tracking.uri)
-    client = mlflow.MlflowClient()
-    experiment = _experiment(client, config)
-    runs = client.search_runs([experiment], f"tags.`{_TAG}` = '{key}'", max_results=1)
-    if not runs:
-        raise UserError(f"{config.tracking.uri} knows no federation {key}: run `dvc repro federate` with this store")
+    client, run = _found(config, key)
     now = int(time.time() * 1000)
-    client.log_batch(_id(runs[0]), metrics=[Metric(f"test/{k}", v, now, 0) for k, v in metrics.items()])
-    client.log_artifacts(_id(runs[0]), str(figures), "figures")
+    client.log_batch(_id(run), metrics=[Metric(f"test/{k}", v, now, 0) for k, v in metrics.items()])
+    client.log_artifacts(_id(run), str(figures), "figures")
+
+
+def log_calibrated(config: Config, key: str, step: int, path: Path) -> None:
+    """Register the model with its temperatures; if the champion was this federation's, it is this one now.
+
+    The same file is registered once, however often the evaluation is repeated.
+    """
+    client, run = _found(config, key)
+    digest, name = hashlib.sha256(path.read_bytes()).hexdigest(), config.tracking.model
+    mine = [v for v in client.search_model_versions(f"name = '{name}'") if v.run_id == _id(run)]
+    version = next((str(v.version) for v in mine if v.tags.get(_DIGEST) == digest), None)
+    if version is None:
+        version = _log_model(run.info.experiment_id, _id(run), path, "calibrated", step, name)
+        client.set_model_version_tag(name, version, _DIGEST, digest)
+    champion = client.get_registered_model(name).aliases.get("champion")
+    if champion is None or str(champion) in {str(v.version) for v in mine}:
+        client.set_registered_model_alias(name, "champion", version)
+
+
+def _log_model(experiment: str, run: str, path: Path, name: str, step: int, registered: str | None) -> str:
+    """The version under which it is registered, if it is."""
+    mlflow.set_experiment(experiment_id=experiment)  # where models go that are logged outside of a run
+    # a model's input is the path of an image, and an example of one would name a file of somebody's
+    warnings.filterwarnings("ignore", ".*An input example was not provided")
+    logged = Model.log(  # as mlflow.pyfunc.log_model does it, but that would start the run again, and end it
+        None,
+        name=name,
+        flavor=mlflow.pyfunc,
+        run_id=run,
+        python_model=str(Path(__file__).with_name("served_model.py")),
+        artifacts={"model": str(path)},
+        pip_requirements=_REQUIREMENTS,
+        signature=_SIGNATURE,
+        step=step,
+        registered_model_name=registered,
+    )
+    return str(logged.registered_model_version)
 
 
 def fetch_model(address: str, uri: str) -> Path:
@@ -204,6 +226,20 @@ def reachable(uri: str) -> str:
     return f"{count} experiments"
 
 
+def _found(config: Config, key: str) -> tuple[mlflow.MlflowClient, Run]:
+    """The store's client, and the parent run of a federation.
+
+    Raises:
+        UserError: the store has none.
+    """
+    mlflow.set_tracking_uri(config.tracking.uri)
+    client = mlflow.MlflowClient()
+    runs = client.search_runs([_experiment(client, config)], f"tags.`{_TAG}` = '{key}'", max_results=1)
+    if not runs:
+        raise UserError(f"{config.tracking.uri} knows no federation {key}: run `dvc repro federate` with this store")
+    return client, runs[0]
+
+
 def _experiment(client: mlflow.MlflowClient, config: Config) -> str:
     name = config.tracking.experiment
     found = client.get_experiment_by_name(name)
@@ -219,6 +255,7 @@ def _params(config: Config) -> list[Any]:
         "heads": ", ".join(config.heads),
         "encoder": config.model.encoder,
         "image_size": config.image.size,
+        "pretrained": config.model.pretrained or "no",
         **{f"training.{k}": v for k, v in config.training.model_dump().items()},
         **{f"strategy.{k}": v for k, v in config.strategies.get(config.federation.strategy, {}).items()},
     }

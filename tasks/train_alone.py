@@ -1,19 +1,23 @@
 """The references of the evaluation: a site that trains alone, and one model on the data of all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from mtmed import checkpoint, lineage
 from mtmed.config import Config
 from mtmed.data import store
-from mtmed.models.multitask import MultiTask, build
+from mtmed.models.multitask import MultiTask
 from mtmed.training import device
 from mtmed.training.local import Span, train
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import GlobalModel, Study
+from tasks.exchange import Exchange
+from tasks.initial_model import initial_key, origin, read_mean
 from tasks.jobs import Job
 from tasks.site import Place
 from tasks.stopped import Trained, or_stopped
@@ -24,9 +28,9 @@ def train_alone(place: Place, job: Job) -> dict[str, Any]:
     config = job.parsed()
     path = own_model(place, config)
     if not path.is_file():
-        origin = {"data": place.digest(), "code": lineage.code(), "site": place.site}
-        studies = store.read(place.data, "train")
-        _keep(path, _train_all_rounds(config, studies, place.site, place.stopped(path.stem), origin), origin)
+        said = {"data": place.digest(), "code": lineage.code(), "site": place.site, **origin(config)}
+        start, studies = read_mean(place.exchange, job.models["start"]), store.read(place.data, "train")
+        _keep(path, _train_all_rounds(config, start, studies, place.site, place.stopped(path.stem), said), said)
     return {"site": place.site}
 
 
@@ -34,9 +38,10 @@ def train_pooled(config: Config, places: Sequence[Place], path: Path) -> None:
     """Train on the data of all sites together: possible only where they may meet, so a ceiling, not a rival."""
     if not path.is_file():
         studies = [s for place in places for s in store.read(place.data, "train")]
-        origin = {"code": lineage.code(), "site": "pooled"}
+        said = {"code": lineage.code(), "site": "pooled", **origin(config)}
+        start = read_mean(Exchange(config.federation.exchange), initial_key(config))
         stopped = path.parent / "stopped" / path.stem
-        _keep(path, _train_all_rounds(config, studies, "pooled", stopped, origin), origin)
+        _keep(path, _train_all_rounds(config, start, studies, "pooled", stopped, said), said)
 
 
 def own_model(place: Place, config: Config) -> Path:
@@ -52,21 +57,26 @@ def reference_key(config: Config, places: Sequence[Place]) -> str:
 
 
 def _train_all_rounds(
-    config: Config, studies: Sequence[Study], name: str, stopped: Path, origin: dict[str, str]
+    config: Config,
+    start: Mapping[str, Tensor],
+    studies: Sequence[Study],
+    name: str,
+    stopped: Path,
+    said: dict[str, str],
 ) -> MultiTask:
-    net = build(config.architecture, config.federation.seed).to(device.pick())
+    net = checkpoint.network(start, config.architecture).to(device.pick())
     kept: Moments = {}
     for round in range(config.federation.rounds):
         seeds = generator(config.federation.seed, round, name, "train")
         span = Span(round, config.federation.rounds)
         work = partial(train, net, studies, config.training, span, seeds, kept)
-        or_stopped(f"reference {name!r}, round {round + 1}", stopped, work, Trained(net, kept, round, origin))
+        or_stopped(f"reference {name!r}, round {round + 1}", stopped, work, Trained(net, kept, round, said))
         print(f"{name}: {round + 1} of {config.federation.rounds} rounds alone", flush=True)
     return net
 
 
-def _keep(path: Path, net: MultiTask, origin: dict[str, str]) -> None:
-    model = GlobalModel(0, checkpoint.weights(net), lineage=origin)
+def _keep(path: Path, net: MultiTask, said: dict[str, str]) -> None:
+    model = GlobalModel(0, checkpoint.weights(net), lineage=said)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     part.write_bytes(checkpoint.model_bytes(model, net.architecture))

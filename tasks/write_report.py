@@ -12,7 +12,7 @@ from mtmed.evaluation.report import Lineage, Overlay, Report, SiteFacts, render
 from tasks import evaluation
 
 
-def write_report(config: Config, model: str, results: str, out: str) -> Path:
+def write_report(config: Config, model: str, calibrated: str, results: str, out: str) -> Path:
     """Render `out` from the outs of `federate` and `evaluate`."""
     folder = Path(model)
     facts = json.loads((folder / "federation.json").read_text())
@@ -29,6 +29,7 @@ def write_report(config: Config, model: str, results: str, out: str) -> Path:
         contributions=tables["contributions"],
         traffic=tables["bytes"],
         seconds=tables["seconds"],
+        temperatures=pd.read_csv(Path(calibrated) / "temperatures.csv"),
         overlays=_overlays(Path(results) / "overlays"),
     )
     render(report, Path(out))

@@ -52,9 +52,9 @@ def _lay_out(folder: Path, data: Path, changes: dict[str, Any]) -> None:
         _set(params, key.split("."), value)
     config.parse(params, "the changed params.yaml")
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    link = folder / "data" / "raw"
-    link.unlink(missing_ok=True)
-    link.symlink_to(data, target_is_directory=True)
+    for link, target in ((folder / "data" / "raw", data), (folder / "weights", HERE.parents[1] / "weights")):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target, target_is_directory=True)
 
 
 def _set(params: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -73,7 +73,7 @@ def main(
     name = "-".join([f"fold-{fold}", *(text.replace("=", "-").replace(".", "-") for text in set or [])])
     with one_line():
         folder = run(data, changes, name)
-    print(f"global model: {folder / 'models/federation/global.safetensors'}")
+    print(f"global model: {folder / 'models/calibrated/global.safetensors'}")
     print(f"report:       {folder / 'reports/index.html'}")
 
 

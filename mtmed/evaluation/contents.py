@@ -62,6 +62,7 @@ class Report:
         contributions: columns round, site, head, labelled, share.
         traffic: columns round, site, sent, received, in bytes.
         seconds: columns stage, seconds.
+        temperatures: columns model, head, temperature, images (validation images that it was found on), sites.
     """
 
     title: str
@@ -75,6 +76,7 @@ class Report:
     contributions: pd.DataFrame
     traffic: pd.DataFrame
     seconds: pd.DataFrame
+    temperatures: pd.DataFrame
     overlays: Sequence[Overlay] = ()
 
 
@@ -83,4 +85,5 @@ FRAMES = {
     "contributions": ("round", "site", "head", "labelled", "share"),
     "traffic": ("round", "site", "sent", "received"),
     "seconds": ("stage", "seconds"),
+    "temperatures": ("model", "head", "temperature", "images", "sites"),
 }

@@ -1,4 +1,4 @@
-"""A site's evaluation as plain JSON: it comes from another machine, so it is read as if it were wrong."""
+"""A site's evaluation and calibration as plain JSON: they come from elsewhere, so they are read as if wrong."""
 
 import json
 import sys
@@ -8,14 +8,15 @@ from typing import Any, TypeVar
 
 from mtmed.errors import UserError, unknown
 from mtmed.evaluation.calibration import FIELDS
-from mtmed.types import HeadEvaluation, SiteEvaluation
+from mtmed.evaluation.temperature import GRID
+from mtmed.types import HeadEvaluation, LikelihoodCurve, SiteCalibration, SiteEvaluation
 
 T = TypeVar("T")
 
 
-def to_json(evaluation: SiteEvaluation) -> str:
-    """The evaluation as text; the same evaluation gives the same bytes."""
-    return json.dumps(asdict(evaluation), sort_keys=True, allow_nan=False, indent=1) + "\n"
+def to_json(told: SiteEvaluation | SiteCalibration) -> str:
+    """What a site tells as text; the same gives the same bytes."""
+    return json.dumps(asdict(told), sort_keys=True, allow_nan=False, indent=1) + "\n"
 
 
 def from_json(text: str, origin: str = "the evaluation") -> SiteEvaluation:
@@ -24,14 +25,37 @@ def from_json(text: str, origin: str = "the evaluation") -> SiteEvaluation:
     Raises:
         UserError: not JSON, a field that is unknown, missing or of another type, a number that is not finite.
     """
+    raw = _parsed(text, SiteEvaluation, origin)
+    models = _mapping(raw["heads"], f"{origin}.heads", lambda heads, at: _mapping(heads, at, _head))
+    return SiteEvaluation(_string(raw["site"], f"{origin}.site"), models)
+
+
+def calibration_from_json(text: str, origin: str = "the calibration") -> SiteCalibration:
+    """Read a calibration; `origin` names the file or site in errors.
+
+    Raises:
+        UserError: as `from_json`, or a curve over another grid.
+    """
+    raw = _parsed(text, SiteCalibration, origin)
+    models = _mapping(raw["curves"], f"{origin}.curves", lambda curves, at: _mapping(curves, at, _curve))
+    return SiteCalibration(_string(raw["site"], f"{origin}.site"), models)
+
+
+def _parsed(text: str, cls: type, origin: str) -> dict[str, Any]:
     try:
         raw = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise UserError(f"{origin} is not JSON: {error}") from error
-    _check_fields(raw, SiteEvaluation, origin)
-    site = _string(raw["site"], f"{origin}.site")
-    models = _mapping(raw["heads"], f"{origin}.heads", lambda heads, at: _mapping(heads, at, _head))
-    return SiteEvaluation(site, models)
+    _check_fields(raw, cls, origin)
+    return dict(raw)
+
+
+def _curve(raw: Any, where: str) -> LikelihoodCurve:
+    _check_fields(raw, LikelihoodCurve, where)
+    nll = _numbers(raw["nll"], f"{where}.nll")
+    if len(nll) != len(GRID) or min(nll) < 0:
+        raise UserError(f"{where}.nll: expected {len(GRID)} numbers of at least 0, got {_got(nll)}")
+    return LikelihoodCurve(nll, _count(raw["examples"], f"{where}.examples"), _count(raw["images"], f"{where}.images"))
 
 
 def _head(raw: Any, where: str) -> HeadEvaluation:
@@ -42,6 +66,7 @@ def _head(raw: Any, where: str) -> HeadEvaluation:
         calibration=_calibration(raw["calibration"], f"{where}.calibration"),
         images=_count(raw["images"], f"{where}.images"),
         patients=_count(raw["patients"], f"{where}.patients"),
+        unscaled=_calibration(raw["unscaled"], f"{where}.unscaled"),
     )
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mtmed.evaluation.calibration import Histogram
+from mtmed.evaluation.calibration import FIELDS, Histogram
 from mtmed.evaluation.glossary import directed, model_order, term, words
 from mtmed.evaluation.glossary import model as model_name
 from mtmed.evaluation.style import GRID, INK, MUTED, PALETTE, drawn, key, model_look, panels, site_looks
@@ -51,11 +51,14 @@ def _curve(axis: Axes, part: pd.DataFrame, looks: Mapping[str, Mapping[str, Any]
 
 
 @drawn
-def reliability(histograms: Mapping[str, Mapping[str, Histogram]]) -> Figure | None:
+def reliability(
+    histograms: Mapping[str, Mapping[str, Histogram]], before: Mapping[str, Histogram] | None = None
+) -> Figure | None:
     """One panel per head: share of positives against predicted probability; fuller bins, larger marks.
 
     Args:
         histograms: `{head: {model: histogram}}`, each merged over sites.
+        before: `{head: histogram}` of the federated model before its probabilities were scaled; drawn hollow.
     """
     wanted = {head: {m: h for m, h in by.items() if h} for head, by in histograms.items()}
     wanted = {head: by for head, by in wanted.items() if by}
@@ -66,6 +69,8 @@ def reliability(histograms: Mapping[str, Mapping[str, Histogram]]) -> Figure | N
         axis.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)), label="perfect")
         for model in model_order(set(by)):
             _reliability(axis, model, by[model])
+            if model == "global" and (before or {}).get(head, by[model]) != by[model]:
+                _unscaled(axis, (before or {})[head])
         axis.set(title=words(head), xlabel="Predicted probability", ylabel="Share with the finding")
         axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
         axis.grid()
@@ -74,14 +79,27 @@ def reliability(histograms: Mapping[str, Mapping[str, Histogram]]) -> Figure | N
 
 
 def _reliability(axis: Axes, model: str, histogram: Histogram) -> None:
-    count, confidence, frequency = (np.array(histogram[f]) for f in ("count", "confidence", "frequency"))
-    full = count > 0
     look, main = model_look(model), model == "global"
-    size = 18 + 70 * np.sqrt(count[full] / count.sum())
+    x, y, size = _points(histogram)
     alpha, width = (0.95, 2.2) if main else (0.6, 1.0)
-    axis.scatter(confidence[full], frequency[full], s=size, alpha=alpha, linewidths=0, **look)
-    axis.plot(confidence[full], frequency[full], color=look["color"], linewidth=width, alpha=alpha)
+    axis.scatter(x, y, s=size, alpha=alpha, linewidths=0, **look)
+    axis.plot(x, y, color=look["color"], linewidth=width, alpha=alpha)
     axis.plot([], [], markersize=5, label=model_name(model), linewidth=1.5, **look)
+
+
+def _unscaled(axis: Axes, histogram: Histogram) -> None:
+    look = {**model_look("global"), "linestyle": (0, (3, 2)), "linewidth": 1.1}
+    x, y, size = _points(histogram)
+    axis.scatter(x, y, s=size, facecolors="white", edgecolors=look["color"], marker=look["marker"], linewidths=1.1)
+    axis.plot(x, y, color=look["color"], linestyle=look["linestyle"], linewidth=look["linewidth"], zorder=1)
+    axis.plot([], [], markersize=5, markerfacecolor="white", label=f"{model_name('global')}, before scaling", **look)
+
+
+def _points(histogram: Histogram) -> tuple[Array, Array, Array]:
+    """Confidence, frequency and the mark's size of the bins that hold something."""
+    count, confidence, frequency = (np.array(histogram[f]) for f in FIELDS)
+    full = count > 0
+    return confidence[full], frequency[full], 18 + 70 * np.sqrt(count[full] / count.sum())
 
 
 @drawn

@@ -6,12 +6,19 @@ from functools import cache
 from mtmed.heads._metric import Metric
 from mtmed.registry import find, names
 
-CALIBRATION_ERROR = Metric(
-    "Calibration error",
-    "Expected calibration error over ten bins: the mean distance between the predicted probability and "
-    "the share of examples in which the finding was there. Lower is better.",
-    higher_is_better=False,
-)
+CALIBRATION = {
+    "calibration_error": Metric(
+        "Calibration error",
+        "Expected calibration error over ten bins: the mean distance between the predicted probability, scaled by the "
+        "task's temperature, and the share of examples in which the finding was there. Lower is better.",
+        higher_is_better=False,
+    ),
+    "calibration_error_unscaled": Metric(
+        "Calibration error before scaling",
+        "The same of the probabilities as training left them. Lower is better.",
+        higher_is_better=False,
+    ),
+}
 
 MODELS = {
     "global": "Federated",
@@ -39,7 +46,7 @@ def metrics() -> dict[str, Metric]:
     # when it is asked for: the heads' mathematics takes seconds to import
     kinds = [find("mtmed.heads", kind, "head kind") for kind in names("mtmed.heads")]
     described = {name: metric for kind in kinds for name, metric in kind.METRICS.items()}
-    return {**described, "calibration_error": CALIBRATION_ERROR}
+    return {**described, **CALIBRATION}
 
 
 def term(metric: str) -> Metric:

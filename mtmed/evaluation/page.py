@@ -12,10 +12,11 @@ from mtmed.evaluation.calibration import error_of
 from mtmed.evaluation.contents import FRAMES, Report, SiteFacts
 from mtmed.evaluation.gap import Gap, gap_closed
 from mtmed.evaluation.glossary import MODEL_NOTES, directed, metrics, modalities, model, model_order, term, words
-from mtmed.evaluation.pictures import histograms, pictures
+from mtmed.evaluation.pictures import histograms, pictures, unscaled
+from mtmed.evaluation.temperature import HIGHEST, LOWEST
 from mtmed.types import HeadSpec, SiteEvaluation
 
-TEXT = ("site", "head", "name", "stage")
+TEXT = ("site", "head", "name", "stage", "model")
 
 
 def page(report: Report) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def page(report: Report) -> dict[str, Any]:
         "everything": [_full_row(row) for row in table.to_dict("records")],
         "definitions": _definitions(set(table["metric"])),
         "calibration": _calibration(report, means),
+        "limits": (LOWEST, HIGHEST),
         "contributions": record.contribution_rows(report),
         "absences": record.absences(report),
         "traffic": record.traffic(report),
@@ -184,16 +186,31 @@ def _full_row(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _calibration(report: Report, means: pd.DataFrame) -> list[dict[str, Any]]:
-    """Per head and model with probabilities: the error of all sites together, and the worst site's."""
-    rows = []
+    """Per head and model with probabilities: its temperature, and the errors of all sites together and at the worst."""
+    before, rows = unscaled(report), []
     for head, by_model in histograms(report).items():
         for name, histogram in by_model.items():
             worst = _mean(means, name, head, "calibration_error")
             if histogram and worst:
                 row = {"head": words(head), "model": model(name), "error": error_of(histogram)}
-                row |= {"worst": worst["worst"], "site": worst["worst_site"]}
+                row |= {"worst": worst["worst"], "site": worst["worst_site"], "before": error_of(before[head][name])}
+                row |= _temperature(report.temperatures, name, head)
                 rows.append({**row, "examples": record.thousands(sum(histogram["count"]))})
     return rows
+
+
+def _temperature(table: pd.DataFrame, model_name: str, head: str) -> dict[str, Any]:
+    """The temperature that all sites share, and what it was found on, in words; a site alone finds its own."""
+    if model_name == "local":
+        return {"temperature": None, "found": "each site its own"}
+    mine = table[(table["model"] == model_name) & (table["head"] == head)]
+    images = int(mine["images"].sum())
+    if not images:
+        return {"temperature": None, "found": "not scaled: no validation label"}
+    value, sites = float(mine["temperature"].iloc[0]), int(mine["sites"].iloc[0])
+    limit = "; at the limit" if value in (LOWEST, HIGHEST) else ""
+    found = f"{record.quantity(images, 'image')} at {record.quantity(sites, 'site')}{limit}"
+    return {"temperature": value, "found": found}
 
 
 def _definitions(present: set[str]) -> Sequence[tuple[str, str]]:

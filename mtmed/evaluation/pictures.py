@@ -1,7 +1,7 @@
 """The report's pictures as data addresses, each with a text that says what it shows."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from mtmed.evaluation import calibration, figures
 from mtmed.evaluation.contents import Overlay, Report
 from mtmed.evaluation.glossary import directed, model_order, words
+from mtmed.types import HeadEvaluation
 
 RANKS = ("best", "median", "worst")
 
@@ -44,8 +45,9 @@ def pictures(report: Report, table: pd.DataFrame, primary: Mapping[str, str]) ->
             f"Training loss over the rounds, one panel per task, by site ({sites}).",
         ),
         "reliability": _svg(
-            figures.reliability(histograms(report)),
-            "Reliability diagrams: share with the finding against predicted probability, one panel per task.",
+            figures.reliability(histograms(report), {h: by.get("global", {}) for h, by in unscaled(report).items()}),
+            "Reliability diagrams: share with the finding against predicted probability, one panel per task, "
+            "before and after temperature scaling.",
         ),
         "contributions": _svg(
             figures.contributions(report.contributions, heads, sorted(s.name for s in report.sites)),
@@ -56,15 +58,26 @@ def pictures(report: Report, table: pd.DataFrame, primary: Mapping[str, str]) ->
     }
 
 
-def histograms(report: Report) -> dict[str, dict[str, dict[str, list[float]]]]:
+Histograms = dict[str, dict[str, dict[str, list[float]]]]
+
+
+def histograms(report: Report) -> Histograms:
     """`{head: {model: histogram}}`, merged over sites."""
+    return _merged(report, lambda found: found.calibration)
+
+
+def unscaled(report: Report) -> Histograms:
+    """The same before the probabilities were scaled."""
+    return _merged(report, lambda found: found.unscaled)
+
+
+def _merged(report: Report, of: Callable[[HeadEvaluation], calibration.Histogram]) -> Histograms:
     models = model_order({m for e in report.evaluations for m in e.heads} - {"threshold"})
-    out: dict[str, dict[str, dict[str, list[float]]]] = {}
+    out: Histograms = {}
     for head in report.heads:
         for name in models:
             found = [e.heads.get(name, {}).get(head.name) for e in report.evaluations]
-            merged = calibration.merge([h.calibration for h in found if h is not None])
-            out.setdefault(head.name, {})[name] = merged
+            out.setdefault(head.name, {})[name] = calibration.merge([of(h) for h in found if h is not None])
     return out
 
 

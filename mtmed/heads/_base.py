@@ -16,7 +16,12 @@ class Decoder(nn.Module, ABC):
     `features` are the encoder's maps [B,C_l,H_l,W_l] from fine to coarse. `outputs` is what `forward` returns;
     only this class looks inside. Losses are per image, so that unlabelled images can be left out and the
     Fisher information be taken image by image.
+
+    `temperature` divides the logits that become probabilities (Guo et al. 2017): `predict` of kinds that give
+    probabilities uses it, training does not. It is no parameter: it is found on validation patients, after training.
     """
+
+    temperature = 1.0
 
     def __init__(self, spec: HeadSpec) -> None:
         super().__init__()

@@ -48,7 +48,7 @@ class Decoder(WholeImage):
         return self.losses(outputs, target, labelled)
 
     def predict(self, outputs: Tensor) -> Tensor:
-        return outputs.sigmoid()
+        return (outputs / self.temperature).sigmoid()
 
     def observe(self, prediction: Tensor, target: Target, labelled: Tensor) -> list[Observation]:
         assert isinstance(target, Tensor)

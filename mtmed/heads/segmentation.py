@@ -82,7 +82,7 @@ class Decoder(Base):
         return over_labelled(_pixel_cross_entropy(outputs, target), labelled) * places
 
     def predict(self, outputs: Tensor) -> Tensor:
-        return outputs.float().sigmoid()
+        return (outputs.float() / self.temperature).sigmoid()
 
     def observe(self, prediction: Tensor, target: Target, labelled: Tensor) -> list[Observation]:
         assert isinstance(target, Tensor)

@@ -21,7 +21,7 @@ def build(name: str, image_size: int) -> nn.Module:
     if name not in timm.list_models():
         raise unknown_encoder(name)
     try:
-        encoder = _create(name, image_size)
+        encoder = create(name, image_size)
         _switch_chance_off(encoder)
         _switch_scales_on(encoder)
         with torch.no_grad():
@@ -37,8 +37,9 @@ def maps(encoder: nn.Module, images: Tensor) -> list[Tensor]:
     return [m.permute(0, 3, 1, 2).contiguous() if last else m for m in encoder(images)]
 
 
-def _create(name: str, image_size: int) -> nn.Module:
-    options: dict[str, Any] = {"features_only": True, "in_chans": 1, "pretrained": False}
+def create(name: str, image_size: int, **more: Any) -> nn.Module:
+    """timm's own encoder for one-channel images, with `more` of timm.create_model's options; from scratch without."""
+    options: dict[str, Any] = {"features_only": True, "in_chans": 1, "pretrained": False, **more}
     try:
         return timm.create_model(name, img_size=image_size, **options)
     except TypeError:  # convolutional and most hierarchical models take any size, and refuse to be told one

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from flows.served import server
@@ -22,6 +23,7 @@ KEPT = (
     "mtmed",
     "experiments",
     "parts",
+    "weights",
     "dvc.yaml",
     "pyproject.toml",
     ".dvc",
@@ -47,6 +49,19 @@ def tiny(**changes: Any) -> dict[str, Any]:
         params[section] |= values
     params["federation"] |= {"rounds": 2, **changes}
     return params
+
+
+def with_weights(folder: Path, params: dict[str, Any]) -> None:
+    """params.yaml in a coordinator's folder, with pretrained weights that no site has."""
+    import timm
+    from safetensors.torch import save_file
+
+    params["model"] |= {"pretrained": "weights/first.safetensors"}
+    (folder / "weights").mkdir()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        save_file(timm.create_model(params["model"]["encoder"]).state_dict(), folder / "weights/first.safetensors")
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,7 @@ def test_nothing_that_is_written_or_said_names_anybody(site, said, environment):
         "data/prepared/elm/report.html",
         "mlflow.db",
         "models/federation/global.safetensors",
+        "models/calibrated/global.safetensors",
         "reports/index.html",
     ):
         assert (site / name).is_file()

@@ -54,7 +54,9 @@ def test_champion_predicts(project: Path, environment: dict[str, str], tmp_path:
     image = next((project / "data/raw/cedar/images").glob("*.dcm"))
     command = ("flows.cli", "predict", "models:/mtmed@champion", str(image), "--out", str(tmp_path))
     assert run(project, environment, *command).returncode == 0
-    assert "pneumonia" in next(tmp_path.glob("*.json")).read_text()
+    said = json.loads(next(tmp_path.glob("*.json")).read_text())
+    assert "pneumonia" in said["heads"]
+    assert said["model"]["temperatures"].keys() == {"lesion_segmentation", "malignancy", "pneumonia"}
 
 
 def test_a_change_of_the_evaluation_trains_nothing(project: Path, environment: dict[str, str]) -> None:

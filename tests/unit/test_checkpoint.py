@@ -36,6 +36,32 @@ def test_a_model_travels_bit_equal():
     assert checkpoint.model_bytes(model, architecture) == MODEL_FILE
 
 
+def test_temperatures_travel_with_a_model_and_are_used(tmp_path):
+    net = tiny.network(seed=2)
+    told = {"malignancy": 1.75, "lesion_segmentation": 0.5}
+    data = checkpoint.model_bytes(GlobalModel(1, checkpoint.weights(net), temperatures=told), ARCHITECTURE)
+    assert checkpoint.read_model(data)[0].temperatures == told
+    (tmp_path / "m.safetensors").write_bytes(data)
+    again, _ = checkpoint.load_network(tmp_path / "m.safetensors")
+    assert {name: again.decoder(name).temperature for name in again.heads} == {
+        **dict.fromkeys(again.heads, 1.0),
+        **told,
+    }
+    assert "temperatures" not in json.loads(header(MODEL_FILE)["mtmed"])  # as before there were any
+    assert checkpoint.read_model(MODEL_FILE)[0].temperatures == {}
+    assert tiny.network().decoder("malignancy").temperature == 1.0  # networks are copies of one
+
+
+@pytest.mark.parametrize(
+    "told", [{"malignancy": 0}, {"malignancy": -1}, {"other": 1.0}, {"malignancy": "x"}, [1], {"malignancy": None}]
+)
+def test_temperatures_that_are_none_are_one_line(told):
+    model = GlobalModel(1, MEAN, temperatures={"malignancy": 7.0})
+    said = json.loads(header(checkpoint.model_bytes(model, ARCHITECTURE))["mtmed"]) | {"temperatures": told}
+    with pytest.raises(UserError, match=r"m\.file has an unexpected header"):
+        checkpoint.read_model(forged({"mtmed": json.dumps(said)}), "m.file")
+
+
 def test_an_update_travels_bit_equal():
     update = checkpoint.read_update(UPDATE_FILE)
     assert not tiny.differing(update.mean, MEAN)

@@ -58,7 +58,7 @@ def model(tmp_path_factory):
         for head in ("lesion_segmentation", "lung_segmentation"):
             net.heads[head].predictor.bias.fill_(0.4)
     path = tmp_path_factory.mktemp("model") / "global.safetensors"
-    state = GlobalModel(7, checkpoint.weights(net), lineage={"config": "abc"})
+    state = GlobalModel(7, checkpoint.weights(net), lineage={"config": "abc"}, temperatures={"malignancy": 2.0})
     path.write_bytes(checkpoint.model_bytes(state, ARCHITECTURE))
     return path
 
@@ -121,7 +121,12 @@ def test_predict_writes_all_it_names_and_nothing_else(model, hospital, film, tmp
     for image, size in ((dicom, (96, 96)), (film, (56, 80))):
         said = json.loads((tmp_path / f"deep/out/{image.stem}.json").read_text())
         assert said["heads"].keys() == {"lesion_segmentation", "lesion_detection", "malignancy"}
-        assert said["model"] == {"address": str(model), "round": 7, "lineage": {"config": "abc"}}
+        assert said["model"] == {
+            "address": str(model),
+            "round": 7,
+            "lineage": {"config": "abc"},
+            "temperatures": {"malignancy": 2.0},
+        }
         assert (said["width"], said["height"]) == size
         mask = Image.open(tmp_path / "deep/out" / said["heads"]["lesion_segmentation"]["masks"]["lesion"])
         assert mask.size == size
@@ -140,6 +145,29 @@ def test_predict_writes_all_it_names_and_nothing_else(model, hospital, film, tmp
     assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {
         f"deep/out/{name}" for name in named
     }
+
+
+def test_a_map_of_uncertainty_beside_each_mask(model, film, tmp_path):
+    def predict(*more):
+        words = ("predict", model, film, "--out", tmp_path, "--modality", "chest_xray", *more)
+        assert mtmed(*words).exit_code == 0
+        return json.loads((tmp_path / "film.json").read_text())["heads"]
+
+    heads = predict("--uncertainty")
+    for head, name in (("lesion_segmentation", "lesion"), ("lung_segmentation", "lung")):
+        assert heads[head]["entropy"] == {name: f"film.{head}.{name}.entropy.png"}
+        grey = np.asarray(Image.open(tmp_path / heads[head]["entropy"][name]))
+        mask = np.asarray(Image.open(tmp_path / heads[head]["masks"][name])) == 255
+        assert (grey.dtype, grey.shape) == (np.uint8, mask.shape)
+        assert grey.max() > 200  # untrained: near 0.5 somewhere
+        if mask.any():
+            assert 0.5 < heads[head]["confidence"][name] < 1
+        else:
+            assert heads[head]["confidence"][name] is None
+    assert "entropy" not in heads["lesion_detection"]
+
+    assert "entropy" not in predict()["lesion_segmentation"]
+    assert not list(tmp_path.glob("*.entropy.png")), "a map of an earlier run is not left beside the new mask"
 
 
 def test_an_image_that_cannot_be_used_does_not_stop_the_others(model, film, tmp_path):

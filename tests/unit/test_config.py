@@ -107,6 +107,11 @@ MISTAKES = [
     ),
     ("heads:masks:weight", 0, "heads.masks.weight: expected a finite number above 0, got 0"),
     ("heads:masks:weight", -2, "heads.masks.weight: expected a finite number above 0, got -2"),
+    ("model:pretrained", "best", "model.pretrained: expected hub, or a file below weights/.*; got best"),
+    ("model:pretrained", "/data/w.pth", "expected hub, or a file below weights/, whose changes dvc.yaml watches"),
+    ("model:pretrained", "weights/../w.pth", "expected hub, or a file below weights/"),
+    ("model:pretrained", "weights", "expected hub, or a file below weights/"),
+    ("model:pretrained_missing", "ignore", "model.pretrained_missing: .*'error' or 'scratch', got 'ignore'"),
     # something missing, empty, or of the wrong shape
     ("sites", {}, "sites: .*at least 1 item"),
     ("heads", {}, "heads: .*at least 1 item"),

@@ -43,6 +43,7 @@ def test_the_key_is_short_and_stable():
         ("training.augment", False),
         ("model.channels", 32),
         ("model.encoder", "resnet18"),
+        ("model.pretrained", "sha256:" + 64 * "0"),
         ("image.size", 64),
         ("heads.masks.weight", 2.0),
         ("heads.masks.classes", ["b"]),

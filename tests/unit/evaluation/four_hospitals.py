@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mtmed.evaluation.calibration import reliability
 from mtmed.evaluation.report import Lineage, Overlay, Report, SiteFacts
+from mtmed.evaluation.temperature import scale
 from mtmed.types import HeadEvaluation, HeadSpec, SiteEvaluation
 
 PRIMARY = {"segmentation": "dice", "detection": "map50", "classification": "auroc"}
@@ -25,6 +26,7 @@ METRICS = {
     "detection": {"map50": 0.47, "map": 0.21, "recall_1fp": 0.7},
     "classification": {"auroc": 0.84, "average_precision": 0.79},
 }
+TEMPERATURE = {"lesion_segmentation": 1.8, "malignancy": 4.0, "pneumonia": 1.0}
 SHIFT = {"local": -0.09, "global": 0.0, "pooled": 0.035, "threshold": -0.4}
 SITE_SHIFT = {"alder": 0.04, "birch": -0.03, "cedar": 0.02, "dogwood": -0.06}
 
@@ -40,14 +42,15 @@ def head_evaluation(site: str, head: HeadSpec, model: str, rng: np.random.Genera
         sign = -1 if name == "false_positive_images" else 1
         moved = value + sign * (SHIFT[model] + SITE_SHIFT[site]) + 0.012 * rng.normal()
         metrics[name] = float(np.clip(moved, 0.02, 0.98))
-    calibration = {}
+    calibration, unscaled = {}, {}
     if head.kind != "detection" and model != "threshold":
         p = rng.beta(0.7, 1.1, 400)
         sharp = {"local": 0.55, "global": 0.85, "pooled": 0.95}[model]
-        calibration = reliability(p, rng.random(400) < 0.5 + sharp * (p - 0.5))
-        metrics["calibration_error"] = 0.1 * (1.6 - sharp)
+        truth = rng.random(400) < 0.5 + sharp * (p - 0.5)
+        calibration, unscaled = reliability(p, truth), reliability(scale(p, 1 / TEMPERATURE[head.name]), truth)
+        metrics |= {"calibration_error": 0.1 * (1.6 - sharp), "calibration_error_unscaled": 0.13}
     replicates = {m: np.clip(v + 0.035 * rng.normal(size=200), 0, 1).tolist() for m, v in metrics.items()}
-    return HeadEvaluation(metrics, replicates, calibration, images=36, patients=18)
+    return HeadEvaluation(metrics, replicates, calibration, images=36, patients=18, unscaled=unscaled)
 
 
 def make_evaluations(seed: int = 0) -> list[SiteEvaluation]:
@@ -83,6 +86,13 @@ def _rounds(count: int, rng: np.random.Generator) -> tuple[pd.DataFrame, pd.Data
         pd.DataFrame(shares, columns=["round", "site", "head", "labelled", "share"]),
         pd.DataFrame(traffic, columns=["round", "site", "sent", "received"]),
     )
+
+
+def _temperatures() -> pd.DataFrame:
+    """One is at the limit, and one was found on nothing."""
+    labelled = {"lesion_segmentation": (27, 3), "malignancy": (190, 2), "pneumonia": (0, 0)}
+    rows = [(m, h, TEMPERATURE[h], *counts) for m in ("global", "pooled") for h, counts in labelled.items()]
+    return pd.DataFrame(rows, columns=["model", "head", "temperature", "images", "sites"])
 
 
 def _picture(shift: float) -> bytes:
@@ -133,5 +143,6 @@ def make_report() -> Report:
         contributions=shares,
         traffic=traffic,
         seconds=pd.DataFrame(stages.items(), columns=["stage", "seconds"]),
+        temperatures=_temperatures(),
         overlays=overlays,
     )

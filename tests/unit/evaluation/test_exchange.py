@@ -3,11 +3,12 @@ import json
 import pytest
 
 from mtmed.errors import UserError
-from mtmed.evaluation.exchange import from_json, to_json
+from mtmed.evaluation.exchange import calibration_from_json, from_json, to_json
+from mtmed.evaluation.temperature import GRID
 
 
 def head(**changes):
-    whole = {"metrics": {"auroc": 0.8}, "replicates": {}, "calibration": {}, "images": 3, "patients": 2}
+    whole = {"metrics": {"auroc": 0.8}, "replicates": {}, "calibration": {}, "images": 3, "patients": 2, "unscaled": {}}
     return {k: v for k, v in {**whole, **changes}.items() if v is not ...}
 
 
@@ -50,3 +51,32 @@ def test_there_and_back(evaluations):
 def test_what_is_wrong_is_named(raw, expected):
     with pytest.raises(UserError, match=expected):
         from_json(raw, "alder.json")
+
+
+def curves(**changes) -> str:
+    whole = {"nll": [0.5] * len(GRID), "examples": 3, "images": 2}
+    curve = {k: v for k, v in {**whole, **changes}.items() if v is not ...}
+    return json.dumps({"site": "alder", "curves": {"global": {"malignancy": curve}}})
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("[]", r"alder.json: expected site, curves, got \[\]"),
+        (curves(nll=[0.5]), r"malignancy.nll: expected 41 numbers of at least 0, got \[0.5\]"),
+        (curves(nll=[-1.0] * len(GRID)), "malignancy.nll: expected 41 numbers of at least 0"),
+        (curves(nll=[float("inf")] * len(GRID)), "Infinity is not a number"),
+        (curves(images=-1), "malignancy.images: expected a count, got -1"),
+        (curves(examples=...), "malignancy has no 'examples'"),
+        (curves(patients=["x"]), "unknown field of .*malignancy 'patients'"),
+    ],
+)
+def test_what_is_wrong_with_a_calibration_is_named(raw, expected):
+    with pytest.raises(UserError, match=expected):
+        calibration_from_json(raw, "alder.json")
+
+
+def test_a_calibration_there_and_back():
+    told = calibration_from_json(curves())
+    assert (told.site, told.curves["global"]["malignancy"].examples) == ("alder", 3)
+    assert calibration_from_json(to_json(told)) == told

@@ -3,6 +3,7 @@ import pytest
 
 from mtmed.evaluation.calibration import error
 from mtmed.evaluation.head import evaluate_head
+from mtmed.evaluation.temperature import scale
 
 
 def metrics(sample):
@@ -41,3 +42,18 @@ def test_no_observation_is_no_metric():
 def test_the_calibration_error_is_that_of_torchmetrics():
     found = evaluate_head(OBSERVATIONS, PATIENTS, metrics, probabilities, replicates=0, seed=1)
     assert found.metrics["calibration_error"] == pytest.approx(error(*probabilities(OBSERVATIONS)))
+
+
+def test_a_temperature_is_measured_beside_what_it_changes():
+    plain = evaluate_head(OBSERVATIONS, PATIENTS, metrics, probabilities, replicates=25, seed=1)
+    found = evaluate_head(OBSERVATIONS, PATIENTS, metrics, probabilities, replicates=25, seed=1, temperature=0.5)
+    p, t = probabilities(OBSERVATIONS)
+    assert found.metrics["calibration_error_unscaled"] == plain.metrics["calibration_error"]
+    assert found.metrics["calibration_error"] == pytest.approx(error(scale(p, 0.5), t))
+    assert found.metrics["calibration_error"] != plain.metrics["calibration_error"]
+    assert found.unscaled == plain.calibration != found.calibration
+    assert found.metrics["mean"] == plain.metrics["mean"]
+    assert len(found.replicates["calibration_error_unscaled"]) == 25
+    assert plain.unscaled == {}
+    same = evaluate_head(OBSERVATIONS, PATIENTS, metrics, probabilities, replicates=0, seed=1, temperature=1.0)
+    assert same.unscaled == same.calibration == plain.calibration

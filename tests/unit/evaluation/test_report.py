@@ -86,6 +86,21 @@ def test_what_a_reader_looks_for(text):
     assert not re.search(r"\b(nan|None)\b", re.sub(r'src="[^"]*"', "", text))
 
 
+def test_the_calibration_before_and_after(text):
+    section = text[text.index('<section id="calibration">') : text.index('<section id="contribution">')]
+    cells = [re.sub("<[^>]*>", " ", row).split() for row in section.split("<tr>")[2:]]
+    joined = [" ".join(row) for row in cells]
+    federated = next(row for row in joined if row.startswith("Lesion segmentation Federated"))
+    assert "Federated 1.80 27 images at 3 sites" in federated
+    before, after = map(float, re.search(r"3 sites ([\d.]+) ([\d.]+)", federated).groups())
+    assert before > after
+    assert any(row.startswith("Malignancy Federated 4.00 190 images at 2 sites; at the limit") for row in joined)
+    assert any(row.startswith("Malignancy Site alone — each site its own") for row in joined)
+    untouched = next(row for row in joined if row.startswith("Pneumonia Federated"))
+    same = re.search(r"not scaled: no validation label ([\d.]+) ([\d.]+)", untouched).groups()
+    assert same[0] == same[1]
+
+
 def test_the_same_report_gives_the_same_bytes(report, text, tmp_path):
     assert rendered(report, tmp_path / "again.html") == text
 
@@ -105,6 +120,7 @@ def test_a_run_that_recorded_nothing(report, tmp_path):
         contributions=nothing,
         traffic=nothing,
         seconds=nothing,
+        temperatures=nothing,
     )
     text = rendered(empty, tmp_path / "r.html")
     page = Page(text)

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtmed.evaluation import glossary
+from mtmed.evaluation.temperature import SCALED, scale
 from mtmed.inference import Finding, _finding
 from mtmed.models.multitask import build
 from mtmed.registry import find, names
@@ -131,3 +132,20 @@ def test_rows_of_classes_do_not_decay(kind):
 def test_its_file_says_what_it_is(kind):
     assert module(kind).__doc__.splitlines()[0].startswith(kind.capitalize())
     assert all(inspect.getdoc(getattr(module(kind), name)) for name in ("Decoder", "metrics", "probabilities"))
+
+
+@every
+def test_a_temperature_changes_probabilities_by_its_rule_and_nothing_else(kind):
+    decoder, outputs = head(kind)
+    before = decoder.predict(outputs)
+    decoder.temperature = 2.5
+    after = decoder.predict(outputs)
+    if module(kind).FORM in SCALED:
+        torch.testing.assert_close(
+            after.double(), torch.from_numpy(scale(before.detach().numpy(), 2.5)), atol=1e-5, rtol=0
+        )
+        assert float((after - before).abs().max()) > 0.01
+    elif module(kind).FORM == "boxes":
+        assert all(torch.equal(a.scores, b.scores) for a, b in zip(after, before, strict=True))
+    else:
+        assert torch.equal(after, before)

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import timm
 import yaml
+from safetensors.torch import save_file
 
 from mtmed.config import load
 from mtmed.errors import UserError
@@ -53,6 +55,30 @@ def test_a_mistake_leaves_no_mark(changes, message):
     assert not Path("mark").exists()
     with pytest.raises(UserError, match=message):
         trainable("params.yaml")
+
+
+ENCODER = {"encoder": "test_convnext", "channels": 8, "pretrained": "weights/w.safetensors"}
+
+
+def test_missing_weights_are_told_before_anything_runs(capsys):
+    """And at the coordinator only: a site that prepares its data with the same params.yaml has no weights."""
+    for check in (trainable, lambda params: check_params(params, "mark")):
+        with pytest.raises(UserError, match=r"no weights at weights/w\.safetensors"):
+            check(written(model=ENCODER))
+    assert not Path("mark").exists()
+    check_params(written(model=ENCODER | {"pretrained_missing": "scratch"}), "mark")
+    assert "the encoder starts from scratch" in capsys.readouterr().out
+    apart = {"federation": {"dispatch": "deployments"}, "evaluation": {"references": ["local"]}}
+    check_params(written(model=ENCODER, **apart), "mark")
+    with pytest.raises(UserError, match="no weights at"):
+        trainable(written(model=ENCODER, **apart))
+
+
+def test_weights_of_another_encoder_are_told_before_anything_runs():
+    Path("weights").mkdir()
+    save_file(timm.create_model("test_resnet").state_dict(), "weights/w.safetensors")
+    with pytest.raises(UserError, match=r"the weights do not fit model.encoder 'test_convnext' at image.size 64"):
+        check_params(written(model=ENCODER | {"pretrained_missing": "scratch"}), "mark")
 
 
 def test_a_site_needs_raw_studies_unless_they_are_still_to_come(folder):

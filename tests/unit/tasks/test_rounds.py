@@ -14,6 +14,7 @@ from mtmed.errors import UserError
 from mtmed.registry import names
 from tasks import federation
 from tasks.exchange import Exchange
+from tasks.initial_model import settled
 from tasks.jobs import Job, accept, model_key, update_key
 from tasks.site import Place
 from tasks.survey_site import survey_site
@@ -58,7 +59,7 @@ def world(tmp_path):
                 **changes,
             },
         }
-        config = parse(raw)
+        config = settled(parse(raw))
         exchange = Exchange(config.federation.exchange)
         return config, {n: Place(n, tmp_path / n, tmp_path / "state" / n, exchange) for n in LABELS}
 
@@ -202,14 +203,14 @@ def test_local_leaves_the_global_model_and_goes_on_from_its_own(world):
     run = played(config, places)
     assert not tiny.differing(global_model(run, 0).mean, global_model(run, 2).mean)
     last = checkpoint.read_update(run.exchange.get(update_key(run.key, 1, "alder"))).mean
-    train_alone(places["alder"], federation.jobs(config, run.key)[0])
+    train_alone(places["alder"], federation.reference_jobs(config, run.key)[0])
     alone = checkpoint.load_network(own_model(places["alder"], config))[1].mean
     assert not tiny.differing(last, alone), "training alone is the local strategy at that site"
 
 
 def test_a_reference_is_trained_once(world):
     config, places = world()
-    job = federation.jobs(config, "x")[0]
+    job = federation.reference_jobs(config, "x")[0]
     assert train_alone(places["alder"], job) == {"site": "alder"}
     path = own_model(places["alder"], config)
     path.write_bytes(b"kept")
@@ -237,7 +238,7 @@ def test_the_pooled_reference_learns_from_all(world, tmp_path):
 
 
 def _alone(config, places, site):
-    train_alone(places[site], next(j for j in federation.jobs(config, "x") if j.site == site))
+    train_alone(places[site], next(j for j in federation.reference_jobs(config, "x") if j.site == site))
     return own_model(places[site], config)
 
 
@@ -267,7 +268,7 @@ def test_a_head_that_no_site_labels_is_one_line(world):
         site["labelled"]["lesion_detection"] = 0
     with pytest.raises(UserError, match="head 'lesion_detection' is labelled at no site: add its labels, or leave"):
         federation.open_run(config, sites)
-    assert not Exchange(config.federation.exchange).names("")
+    assert Exchange(config.federation.exchange).names("") == ["initial"], "no run was opened"
 
 
 def test_a_site_without_training_images_is_one_line(world):
@@ -291,7 +292,7 @@ def test_a_start_of_another_architecture_is_one_line(world):
     config, places = world()
     run = federation.open_run(config, survey(config, places))
     other = run.key + "-other"
-    wider = config.model_copy(update={"model": config.model.model_copy(update={"channels": 16})})
+    wider = settled(config.model_copy(update={"model": config.model.model_copy(update={"channels": 16})}))
     federation.initialise(wider, run.exchange, other, {})
     job = federation.jobs(config, run.key, 0, {"start": model_key(other, 0)})[0]
     with pytest.raises(UserError, match="do not fit the architecture"):

@@ -16,6 +16,7 @@ from mtmed.registry import names
 from tasks import dispatch, federation
 from tasks.evaluate_site import evaluate_site
 from tasks.exchange import Exchange
+from tasks.initial_model import settled
 from tasks.jobs import model_key
 from tasks.memory import Memory
 from tasks.site import Place
@@ -32,16 +33,18 @@ def config(tmp_path):
     heads = {
         h.name: {"kind": h.kind, "classes": h.classes, "modalities": names("mtmed.modalities")} for h in tiny.HEADS
     }
-    return parse(
-        {
-            "sites": {"alder": {"dataset": "manifest", "raw": "x"}},
-            "heads": heads,
-            "image": {"size": tiny.SIZE},
-            "model": {"encoder": "test_convnext", "channels": 8},
-            "training": tiny.training(epochs=1, batch_size=2).model_dump(),
-            "federation": {"strategy": "label_aware", "rounds": 2, "exchange": str(tmp_path / "exchange")},
-            "evaluation": {"references": [], "replicates": 0, "overlays": False},
-        }
+    return settled(
+        parse(
+            {
+                "sites": {"alder": {"dataset": "manifest", "raw": "x"}},
+                "heads": heads,
+                "image": {"size": tiny.SIZE},
+                "model": {"encoder": "test_convnext", "channels": 8},
+                "training": tiny.training(epochs=1, batch_size=2).model_dump(),
+                "federation": {"strategy": "label_aware", "rounds": 2, "exchange": str(tmp_path / "exchange")},
+                "evaluation": {"references": [], "replicates": 0, "overlays": False},
+            }
+        )
     )
 
 
@@ -169,7 +172,7 @@ def test_the_evaluation_stops_too(config, place):
 
 
 def test_references_stop_too_and_are_trained_when_the_data_are_mended(config, place, tmp_path):
-    job = federation.jobs(config, "x")[0]
+    job = federation.reference_jobs(config, "x")[0]
     good = (place.data / store.shard_name(0)).read_bytes()
     damaged.pixel(place.data, 0)
     assert stopped(train_alone, place, job).startswith("reference 'alder', round 1: the pixels at step")

@@ -1,6 +1,7 @@
 """A federation in a real MLflow store: whole rounds, a resumed one, and how it ends."""
 
 import json
+from dataclasses import replace
 
 import mlflow
 import pytest
@@ -13,7 +14,7 @@ from mtmed.models.multitask import build
 from mtmed.types import GlobalModel
 from tasks.exchange import Exchange
 from tasks.jobs import model_key
-from tasks.tracking import Tracker, fetch_model, open_store
+from tasks.tracking import Tracker, fetch_model, log_calibrated, open_store
 from tests import tiny
 
 SITES = [
@@ -111,6 +112,42 @@ def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config, monkeypat
     model, _ = checkpoint.read_model(fetch_model("models:/mtmed@champion", config.tracking.uri).read_bytes())
     assert model.round == 2
     assert all(isinstance(v, torch.Tensor) for v in model.mean.values())
+
+
+def test_the_model_with_temperatures_follows_its_federations_champion(config, tmp_path):
+    exchange, client, name = Exchange("exchange"), mlflow.MlflowClient(config.tracking.uri), config.tracking.model
+
+    def federation(key):
+        for round in (1, 2):
+            exchange.put(model_key(key, round), exchange.get(model_key("run", round)))
+        with Tracker(config, key, SITES, exchange) as tracker:
+            for round in (0, 1):
+                tracker.log_round({**record(round), "aggregate": {"key": model_key(key, round + 1)}})
+        return tracker
+
+    def champion():
+        return checkpoint.read_model(fetch_model("models:/mtmed@champion", config.tracking.uri).read_bytes())[0]
+
+    def calibrated(key, temperature):
+        model, architecture = checkpoint.read_model(exchange.get(model_key(key, 2)))
+        path = tmp_path / "global.safetensors"
+        path.write_bytes(checkpoint.model_bytes(replace(model, temperatures={"malignancy": temperature}), architecture))
+        log_calibrated(config, key, 2, path)
+        return len(client.search_model_versions(f"name = '{name}'"))
+
+    first = federation("first")
+    assert champion().temperatures == {}
+    known = calibrated("first", 1.5)
+    assert champion().temperatures == {"malignancy": 1.5}
+    assert calibrated("first", 1.5) == known, "the same file is registered once"
+    assert calibrated("first", 2.5) == known + 1
+    assert champion().temperatures == {"malignancy": 2.5}
+    assert client.get_run(first.parent).info.status == "FINISHED"
+
+    second = federation("second")
+    calibrated("first", 3.5)
+    assert champion().temperatures == {}
+    assert client.get_model_version_by_alias(name, "champion").run_id == second.parent
 
 
 def test_why_a_federation_failed_is_not_hidden_by_a_store_that_fails_too(config, monkeypatch):
