@@ -126,22 +126,24 @@ def feed(
 
 def bare(net: MultiTask, feed: Iterable[Batch], spec: TrainingSpec) -> None:
     """As short as a loop over several heads can be: nothing is checked, kept or scheduled."""
-    adam = torch.optim.AdamW(net.parameters(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
+    parameters = list(net.parameters())
+    adam = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
     net.train()
     for batch in feed:
         present = [head for head, known in batch.labelled.items() if known.any()]
         with device.autocast(spec.precision, batch.images.device):
             outputs = net(batch.images, present)
-        losses = [_loss(net, outputs[head], batch, head) for head in present]
+        loss = sum(_loss(net, outputs[head], batch, head) for head in present)
         adam.zero_grad(set_to_none=True)
-        torch.stack(losses).sum().backward()
-        nn.utils.clip_grad_norm_(net.parameters(), spec.clip_norm)
+        loss.backward()
+        nn.utils.clip_grad_norm_(parameters, spec.clip_norm)
         adam.step()
 
 
 def _loss(net: MultiTask, outputs: Any, batch: Batch, head: str) -> torch.Tensor:
     known = batch.labelled[head]
-    return net.decoder(head).losses(outputs, batch.targets[head], known)[known.any(1)].mean()
+    images = known.any(1).float()
+    return (net.decoder(head).losses(outputs, batch.targets[head], known) * images).sum() / images.sum()
 
 
 def _rows(seed: int, turn: Mapping[str, float]) -> list[result_rows.Row]:
