@@ -21,6 +21,7 @@ from mtmed.errors import UserError, unknown
 START, END = "<!-- made by python -m benchmarks.claims: ", "<!-- end -->"
 PART = re.compile(rf"({re.escape(START)}(?P<name>[^>]+?) -->\n)(?P<body>(?:(?!<!--).)*?)({re.escape(END)})", re.DOTALL)
 OF_EXPERIMENT = {"results": metrics_table, "facts": facts_table, "tuning": tuning_table}
+ELSEWHERE = {"confidence", "pretraining"}  # what their rows say is made by benchmarks of their own
 CURVES, FIGURE = "label efficiency", "label_efficiency.png"
 
 Rows = Mapping[str, pd.DataFrame]
@@ -56,7 +57,7 @@ def hidden(text: str, rows: Rows) -> list[str]:
     """Experiments that have rows and no part of the page."""
     parts = {match["name"] for match in PART.finditer(text)}
     shown = {name.partition(" ")[2] for name in parts} | {*(MASKS.values() if CURVES in parts else ())}
-    return sorted(rows.keys() - shown)
+    return sorted(rows.keys() - shown - ELSEWHERE)
 
 
 def _curves(rows: Rows) -> str:
