@@ -92,6 +92,8 @@ bench: venv ## every figure that the docs quote
 	python -m benchmarks.kernels
 	python -m benchmarks.chain
 	python -m benchmarks.scale --images 2000
+	python -m benchmarks.latency
+	python -m benchmarks.tiles
 
 clean: ## remove what can be made again; keeps data/raw, .dvc/cache, MLflow's store and .venv
 	rm -rf .mtmed .prefect data/prepared models reports build dist

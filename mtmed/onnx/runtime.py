@@ -32,7 +32,7 @@ class Runtime:
     ) -> dict[str, dict[str, Tensor]]:
         """As an `Engine`; heads that are not named are not computed. A `standard` is one for all images."""
         wanted = [name for name in self._names if name.partition(".")[0] in heads]
-        given = {IMAGES: images.numpy()}
+        given = {IMAGES: images.cpu().contiguous().numpy()}
         if standard is not None:
             given[STANDARD] = np.array([float(s) for s in standard], np.float32)
         found: dict[str, dict[str, Tensor]] = {head: {} for head in heads}
