@@ -46,6 +46,7 @@ def _of_masks(p: Array, truth: Array) -> dict[str, float]:
     lesion, drawn = truth.any((1, 2)), mask.any((1, 2))
     out = {**_calibrated(p, truth), "dice": 1 - loss[lesion].mean(), "risk_drawn": loss[drawn].mean()}
     out["false_positive_images"] = drawn[~lesion].mean()
+    out["soft_dice_drawn"] = np.mean([soft_dice(image) for image in p[drawn]])  # beside it stands 1 - risk_drawn
     for name, confidence in CONFIDENCES.items():
         sure = np.array([confidence(image) for image in p])
         out |= _areas(f"_{name}", sure[lesion], loss[lesion]) | _areas(f"_{name}_drawn", sure[drawn], loss[drawn])
