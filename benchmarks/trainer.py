@@ -1,6 +1,6 @@
 """The trainer beside a bare PyTorch loop: images a second of the same network on the same batches.
 
-    python -m benchmarks.trainer [--encoder edgenext_xx_small] [--size 128] [--batch 16] [--repeats 9]
+    python -m benchmarks.trainer [--encoder edgenext_xx_small] [--size 128] [--batch 16] [--repeats 15]
 
 Three ways of training take turns in one process, with one thread, on copies of one network, one phantom site's studies,
 and the same batches, bit for bit:
@@ -11,7 +11,8 @@ and the same batches, bit for bit:
 - ready: the same loop on batches that were made before the clock started.
 
 The ratio to `bare` is what the trainer adds, and the ratio to `ready` what reading and augmenting cost on top. Both are
-of neighbours in time, in seconds of the processor, which a busy machine disturbs less than those of the wall clock.
+in seconds of the processor, which a busy machine disturbs less than the wall clock's, and each turn of the trainer stands
+between two halves of the others.
 """
 
 import os
@@ -54,8 +55,8 @@ def main(
     size: int = 0,
     batch: int = 0,
     precision: str = "",
-    steps: Annotated[int, typer.Option(help="of one turn; a round of the demo has about as many")] = 26,
-    repeats: int = 9,
+    steps: Annotated[int, typer.Option(help="of one turn, even; a round of the demo has about as many")] = 26,
+    repeats: int = 15,
     write: Annotated[bool, typer.Option(help="rows to benchmarks/results/speed.csv, for benchmarks.claims")] = False,
 ) -> None:
     """Print medians; without options, of the network and the batches of params.yaml."""
@@ -94,25 +95,26 @@ def phantom_studies(config: Config, folder: Path) -> list[Study]:
 
 
 def turns(config: Config, studies: Sequence[Study], steps: int, repeats: int) -> list[dict[str, float]]:
-    """Images by second of the processor, a row for each repeat; every way goes first in turn."""
+    """Images by second of the processor, a row for each repeat."""
     spec = config.training.model_copy(update={"steps": steps})
     heads = config.architecture.heads
     nets = {name: deepcopy(build(config.architecture)) for name in WAYS}
+    loops = {name: Bare(nets[name], spec) for name in ("bare", "ready")}
     kept: Moments = {}
     rows = []
     for seed in range(repeats + 1):
         ready = list(feed(studies, heads, spec, generator(seed)))
-        feeds = {"bare": feed(studies, heads, spec, generator(seed)), "ready": ready}
-        images = sum(len(batch.images) for batch in ready)
-        row = {}
-        for name in (*WAYS[seed % 3 :], *WAYS[: seed % 3]):
+        feeds = {"bare": feed(studies, heads, spec, generator(seed)), "ready": iter(ready)}
+        seconds = dict.fromkeys(WAYS, 0.0)
+        for name in (*loops, "trainer", *reversed(loops)):  # half before and half after: no drift has a part in it
             start = time.process_time()
             if name == "trainer":
                 train(nets[name], studies, spec, Span(0, 1), generator(seed), kept)
             else:
-                bare(nets[name], feeds[name], spec)
-            row[name] = images / (time.process_time() - start)
-        rows.append(row)
+                loops[name].run(islice(feeds[name], steps // 2))
+            seconds[name] += time.process_time() - start
+        images = sum(len(batch.images) for batch in ready)
+        rows.append({name: images / seconds[name] for name in WAYS})
     return rows[1:]  # the first warms up
 
 
@@ -124,20 +126,27 @@ def feed(
     return islice(chain.from_iterable(passes), spec.steps)
 
 
-def bare(net: MultiTask, feed: Iterable[Batch], spec: TrainingSpec) -> None:
-    """As short as a loop over several heads can be: nothing is checked, kept or scheduled."""
-    parameters = list(net.parameters())
-    adam = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True)
-    net.train()
-    for batch in feed:
-        present = [head for head, known in batch.labelled.items() if known.any()]
-        with device.autocast(spec.precision, batch.images.device):
-            outputs = net(batch.images, present)
-        loss = sum(_loss(net, outputs[head], batch, head) for head in present)
-        adam.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, spec.clip_norm)
-        adam.step()
+class Bare:
+    """A loop as short as one over several heads can be: nothing is checked, kept or scheduled."""
+
+    def __init__(self, net: MultiTask, spec: TrainingSpec) -> None:
+        self.net, self.spec = net.train(), spec
+        self.parameters = list(net.parameters())
+        self.adam = torch.optim.AdamW(
+            self.parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
+        )
+
+    def run(self, feed: Iterable[Batch]) -> None:
+        """A step for each batch."""
+        for batch in feed:
+            present = [head for head, known in batch.labelled.items() if known.any()]
+            with device.autocast(self.spec.precision, batch.images.device):
+                outputs = self.net(batch.images, present)
+            loss = sum(_loss(self.net, outputs[head], batch, head) for head in present)
+            self.adam.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.parameters, self.spec.clip_norm)
+            self.adam.step()
 
 
 def _loss(net: MultiTask, outputs: Any, batch: Batch, head: str) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.trainer import WAYS, bare, configured, feed, turns
+from benchmarks.trainer import WAYS, Bare, configured, feed, turns
 from mtmed.training.local import Span, train
 from tests import tiny
 
@@ -34,7 +34,7 @@ def test_both_get_the_same_batches(sampling):
 def test_the_bare_loop_trains_every_head():
     net = tiny.network()
     spec = tiny.training(steps=2)
-    bare(net, feed(tiny.studies(), tiny.HEADS, spec, tiny.seeds()), spec)
+    Bare(net, spec).run(feed(tiny.studies(), tiny.HEADS, spec, tiny.seeds()))
     moved = tiny.differing(tiny.state(net), tiny.state(tiny.network()))
     assert {name.split(".")[1] for name in moved if name.startswith("heads.")} == {h.name for h in tiny.HEADS}
 
