@@ -17,7 +17,7 @@ import typer
 
 from benchmarks.evidence.claimed import claims
 from benchmarks.evidence.label_efficiency import draw, points
-from benchmarks.evidence.page import FIGURE, hidden, rewritten
+from benchmarks.evidence.page import ELSEWHERE, FIGURE, hidden, rewritten
 from benchmarks.evidence.verdict import HOLDS, judge
 from benchmarks.evidence.verdict_table import verdict_tables
 from benchmarks.result_rows import FOLDER, names, read
@@ -47,8 +47,8 @@ def main(
 
 
 def read_all(folder: Path = FOLDER) -> dict[str, pd.DataFrame]:
-    """The rows of every experiment, by its name."""
-    return {name: read(name, folder) for name in names(folder)}
+    """The rows of every experiment, by its name, but of those that have programs of their own."""
+    return {name: read(name, folder) for name in names(folder) if name not in ELSEWHERE}
 
 
 def _write(page: Path, rows: dict[str, pd.DataFrame]) -> None:

@@ -57,7 +57,7 @@ def hidden(text: str, rows: Rows) -> list[str]:
     """Experiments that have rows and no part of the page."""
     parts = {match["name"] for match in PART.finditer(text)}
     shown = {name.partition(" ")[2] for name in parts} | {*(MASKS.values() if CURVES in parts else ())}
-    return sorted(rows.keys() - shown - ELSEWHERE)
+    return sorted(rows.keys() - shown)
 
 
 def _curves(rows: Rows) -> str:
