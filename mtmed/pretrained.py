@@ -4,14 +4,12 @@ Nothing that is read can run code: files are safetensors, or torch files in whic
 """
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import timm
-from safetensors import SafetensorError
 from safetensors.torch import save
 from timm.models import load_state_dict
 from torch import Tensor
@@ -19,8 +17,6 @@ from torch import Tensor
 from mtmed.errors import UserError
 from mtmed.models import encoder
 from mtmed.models.adapt import adapted, floats, quiet, unused
-
-_UNREADABLE = (SafetensorError, pickle.UnpicklingError, EOFError, RuntimeError, KeyError, AttributeError, ValueError)
 
 
 class Missing(UserError):
@@ -85,7 +81,9 @@ def from_hub(name: str, image_size: int) -> Weights:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = load_state_dict(str(path), weights_only=True)
-    except _UNREADABLE as error:
+    except OSError:  # the disk's, told as such
+        raise
+    except Exception as error:  # a damaged pickle ends in any of a dozen
         raise UserError(
             f"cannot be read ({_short(error)}); expected a .safetensors file, or a torch file with a state dict and "
             "nothing that runs code"

@@ -80,6 +80,17 @@ def test_what_is_no_file_of_weights_is_one_line_that_names_it(tmp_path, state, w
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("new", [True, False])
+def test_a_file_that_was_cut_short_anywhere_is_one_line(tmp_path, new):
+    path = tmp_path / "w.pth"
+    torch.save({"a": torch.zeros(3)}, path, _use_new_zipfile_serialization=new)
+    whole = path.read_bytes()
+    for length in range(0, len(whole) - 1, 5):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"w\.pth: "):
+            read(path)
+
+
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "w.safetensors", tmp_path):
         with pytest.raises(Missing, match=r"no weights at .*: put the file there, or take model.pretrained out"):
