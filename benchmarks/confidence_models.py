@@ -17,7 +17,7 @@ from torch import Tensor
 from benchmarks import learn
 from mtmed import checkpoint
 from mtmed.models import encoder
-from mtmed.models.multitask import MultiTask, _standardise, build
+from mtmed.models.multitask import MultiTask, build, standardise
 from mtmed.training.local import Span, train
 from mtmed.training.observe import predict
 from mtmed.training.seeds import generator
@@ -92,7 +92,7 @@ def predictor(arm: str, seed: int) -> Predict:
 def _sampled(net: MultiTask, images: Tensor, head: str, seed: int) -> Tensor:
     """Monte-Carlo dropout (Gal and Ghahramani 2016) of what the decoder reads; the encoder runs once."""
     net.eval()
-    features, decoder = encoder.maps(net.encoder, _standardise(images)), net.decoder(head)
+    features, decoder = encoder.maps(net.encoder, standardise(images)), net.decoder(head)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         samples = [decoder.predict(decoder(_dropped(features), images.shape[-1])) for _ in range(SAMPLES)]

@@ -11,8 +11,8 @@ and the same batches, bit for bit:
 - ready: the same loop on batches that were made before the clock started.
 
 The ratio to `bare` is what the trainer adds, and the ratio to `ready` what reading and augmenting cost on top. Both are
-in seconds of the processor, which a busy machine disturbs less than the wall clock's, and each turn of the trainer stands
-between two halves of the others.
+in seconds of the processor, which a busy machine disturbs less than the wall clock's, and each turn of the trainer
+stands between two halves of the others.
 """
 
 import os
