@@ -2,8 +2,8 @@
 
     python -m benchmarks.trainer [--encoder edgenext_xx_small] [--size 128] [--batch 16] [--repeats 15]
 
-Three ways of training take turns in one process, with one thread, on copies of one network, one phantom site's studies,
-and the same batches, bit for bit:
+Three ways of training take turns, step by step, in one process, with one thread, on copies of one network, one phantom
+site's studies, and the same batches, bit for bit:
 
 - trainer: `mtmed.training.local.train`, which reads, augments and collates its batches, and keeps its moments;
 - bare: a loop that holds what a training cannot do without (forward, each head's loss, backward, clipping, AdamW), on
@@ -11,16 +11,15 @@ and the same batches, bit for bit:
 - ready: the same loop on batches that were made before the clock started.
 
 The ratio to `bare` is what the trainer adds, and the ratio to `ready` what reading and augmenting cost on top. Both are
-in seconds of the processor, which a busy machine disturbs less than the wall clock's, and each turn of the trainer
-stands between two halves of the others.
+in seconds of the processor: other work on the machine disturbs them less than the wall clock's, and neighbours alike.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from itertools import chain, islice, repeat
+from itertools import accumulate, chain, islice, repeat
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,7 +54,7 @@ def main(
     size: int = 0,
     batch: int = 0,
     precision: str = "",
-    steps: Annotated[int, typer.Option(help="of one turn, even; a round of the demo has about as many")] = 26,
+    steps: Annotated[int, typer.Option(help="of one turn; a round of the demo has about as many")] = 26,
     repeats: int = 15,
     write: Annotated[bool, typer.Option(help="rows to benchmarks/results/speed.csv, for benchmarks.claims")] = False,
 ) -> None:
@@ -95,27 +94,64 @@ def phantom_studies(config: Config, folder: Path) -> list[Study]:
 
 
 def turns(config: Config, studies: Sequence[Study], steps: int, repeats: int) -> list[dict[str, float]]:
-    """Images by second of the processor, a row for each repeat."""
+    """Images by second of the processor, a row for each training of `steps` steps."""
     spec = config.training.model_copy(update={"steps": steps})
-    heads = config.architecture.heads
     nets = {name: deepcopy(build(config.architecture)) for name in WAYS}
     loops = {name: Bare(nets[name], spec) for name in ("bare", "ready")}
     kept: Moments = {}
-    rows = []
-    for seed in range(repeats + 1):
-        ready = list(feed(studies, heads, spec, generator(seed)))
-        feeds = {"bare": feed(studies, heads, spec, generator(seed)), "ready": iter(ready)}
-        seconds = dict.fromkeys(WAYS, 0.0)
-        for name in (*loops, "trainer", *reversed(loops)):  # half before and half after: no drift has a part in it
-            start = time.process_time()
-            if name == "trainer":
-                train(nets[name], studies, spec, Span(0, 1), generator(seed), kept)
-            else:
-                loops[name].run(islice(feeds[name], steps // 2))
-            seconds[name] += time.process_time() - start
-        images = sum(len(batch.images) for batch in ready)
-        rows.append({name: images / seconds[name] for name in WAYS})
+    rows = [_turn(nets["trainer"], kept, loops, studies, spec, generator(n)) for n in range(repeats + 1)]
     return rows[1:]  # the first warms up
+
+
+def _turn(
+    net: MultiTask,
+    kept: Moments,
+    loops: Mapping[str, "Bare"],
+    studies: Sequence[Study],
+    spec: TrainingSpec,
+    drawn: torch.Generator,
+) -> dict[str, float]:
+    """One call of the trainer, and a step of each loop before each of its steps."""
+    feeds = [feed(studies, net.architecture.heads, spec, drawn.clone_state()) for _ in loops]
+    ready = list(feeds.pop())
+    between = Between(studies, ready, {loops["bare"]: feeds[0], loops["ready"]: iter(ready)})
+    start = time.process_time()
+    train(net, between, spec, Span(0, 1), drawn, kept)
+    whole = time.process_time() - start
+    seconds = {"trainer": whole - sum(between.seconds.values())}
+    seconds |= {name: between.seconds[loop] for name, loop in loops.items()}
+    images = sum(len(batch.images) for batch in ready)
+    return {name: images / seconds[name] for name in WAYS}
+
+
+class Between(Sequence[Study]):
+    """Studies that let loops make a step, and take its time, whenever the trainer asks for the first of a batch."""
+
+    def __init__(
+        self, studies: Sequence[Study], plan: Sequence[Batch], loops: Mapping["Bare", Iterator[Batch]]
+    ) -> None:
+        self.studies, self.loops = studies, loops
+        self.seconds = dict.fromkeys(loops, 0.0)
+        self.first = set(accumulate((len(batch.images) for batch in plan), initial=0))
+        self.asked = 0
+
+    def __getitem__(self, number: Any) -> Any:
+        if self.asked in self.first:
+            self._step()
+        self.asked += 1
+        return self.studies[number]
+
+    def __len__(self) -> int:
+        return len(self.studies)
+
+    def __iter__(self) -> Iterator[Study]:
+        return iter(self.studies)  # whoever looks at all of them asks for no batch
+
+    def _step(self) -> None:
+        for loop, given in self.loops.items():
+            start = time.process_time()
+            loop.step(next(given))
+            self.seconds[loop] += time.process_time() - start
 
 
 def feed(
@@ -136,17 +172,16 @@ class Bare:
             self.parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
         )
 
-    def run(self, feed: Iterable[Batch]) -> None:
-        """A step for each batch."""
-        for batch in feed:
-            present = [head for head, known in batch.labelled.items() if known.any()]
-            with device.autocast(self.spec.precision, batch.images.device):
-                outputs = self.net(batch.images, present)
-            loss = sum(_loss(self.net, outputs[head], batch, head) for head in present)
-            self.adam.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.parameters, self.spec.clip_norm)
-            self.adam.step()
+    def step(self, batch: Batch) -> None:
+        """As a training has to make it."""
+        present = [head for head, known in batch.labelled.items() if known.any()]
+        with device.autocast(self.spec.precision, batch.images.device):
+            outputs = self.net(batch.images, present)
+        loss = sum(_loss(self.net, outputs[head], batch, head) for head in present)
+        self.adam.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters, self.spec.clip_norm)
+        self.adam.step()
 
 
 def _loss(net: MultiTask, outputs: Any, batch: Batch, head: str) -> torch.Tensor:
