@@ -23,6 +23,7 @@ from mtmed.onnx.runtime import load
 from mtmed.types import GlobalModel
 from tests import tiny
 
+pytestmark = pytest.mark.timeout(1800)  # tracing takes half a minute of a processor, and a machine may be busy
 STATE = GlobalModel(7, {}, lineage={"config": "abc"})
 NAMES = [h.name for h in tiny.HEADS]
 
@@ -77,7 +78,6 @@ def speaks(net):
     return min(map(float, spread)) > 1e-3
 
 
-@pytest.mark.timeout(1800)  # tracing takes half a minute of a processor, and a machine may be busy
 @pytest.mark.parametrize("encoder", ["edgenext_xx_small", "pvt_v2_b0", "resnet10t"])
 def test_it_says_what_the_original_says(encoder, tmp_path, request):
     """The default, a hierarchical transformer, a convolutional network; four kinds of heads."""
