@@ -80,7 +80,7 @@ def predict(
       film.json                  probabilities, boxes (x1 y1 x2 y2, all above a score of 0.05), the area
                                  and confidence of each mask (the Dice that it expects by its own
                                  probabilities; null if it is empty), the names of the mask files,
-                                 modality, spacing in mm, and the model's round and lineage
+                                 modality, spacing in mm, and the model's round, lineage and temperatures
       film.HEAD.CLASS.png        a mask of the image's own size: 255 where the probability exceeds 0.5
       film.HEAD.CLASS.entropy.png
                                  with --uncertainty: how unsure the model is of each pixel, from 0 to 255
