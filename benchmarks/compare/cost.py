@@ -27,7 +27,7 @@ from mtmed.training.local import Span, train
 from mtmed.training.seeds import generator
 from mtmed.types import Architecture, HeadSpec, Study
 
-REPEATS, LEAST = 2, 5.0  # seconds of one measurement
+REPEATS, LEAST = 5, 4.0  # rounds over all arms, and seconds of one measurement
 SLOW = ("model.", "training.batch_size", "training.precision")  # settings that change what a step costs
 ALL = "-"
 

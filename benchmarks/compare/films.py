@@ -33,11 +33,12 @@ class Fold:
 
 
 def raw() -> dict[str, Any]:
-    """params.yaml of experiments/real, without the mammograms.
+    """params.yaml of experiments/real with the default model, and without the mammograms.
 
     Pneumonia is labelled at NIH only: elsewhere nearly all films are of one class, and the source would give it away.
     """
     raw = yaml.safe_load(PARAMS.read_text())
+    raw["model"] = yaml.safe_load(Path("params.yaml").read_text())["model"]
     del raw["sites"]["mias"]
     for name, site in raw["sites"].items():
         if name != "nih":

@@ -69,6 +69,20 @@ class Observation:
         return hits(self.predicted, self.true)
 
 
+class Regressor(FCOSRegressionHead):
+    """Distances by softplus. torchvision's are cut at 0 (ReLU): places that come to say 0 have no gradient to leave it."""
+
+    def forward(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
+        towers = [self.conv(level) for level in x]
+        distances = [F.softplus(self.bbox_reg(tower)) for tower in towers]
+        return _by_place(distances), _by_place([self.bbox_ctrness(tower) for tower in towers])
+
+
+def _by_place(levels: Sequence[Tensor]) -> Tensor:
+    """Maps [B,C,H,W] of all levels as [B,A,C]."""
+    return torch.cat([level.flatten(2).transpose(1, 2) for level in levels], 1)
+
+
 class Decoder(Base):
     """Anchor-free detection; GroupNorm has one group so that channels can be permuted."""
 
@@ -77,7 +91,7 @@ class Decoder(Base):
         norm = partial(nn.GroupNorm, 1)
         self.pyramid = Pyramid(features, channels, STRIDES)
         self.classifier = FCOSClassificationHead(channels, 1, len(spec.classes), num_convs=2, norm_layer=norm)
-        self.regressor = FCOSRegressionHead(channels, 1, num_convs=2, norm_layer=norm)
+        self.regressor = Regressor(channels, 1, num_convs=2, norm_layer=norm)
 
     def forward(self, features: Sequence[Tensor], size: int) -> Outputs:
         levels = self.pyramid(features, size)

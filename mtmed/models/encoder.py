@@ -8,6 +8,7 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 
 from mtmed.errors import UserError, unknown
+from mtmed.models import mtmedformer  # noqa: F401  (registers its names with timm)
 
 _REFUSALS = (TypeError, RuntimeError, AttributeError, NotImplementedError, AssertionError, ValueError)
 

@@ -35,7 +35,7 @@ HEADS = (
     HeadSpec("malignancy", "classification", ("malignant",), ("mammography",)),
     HeadSpec("pneumonia", "classification", ("pneumonia",), CHEST),
 )
-ARCHITECTURE = Architecture("edgenext_xx_small", 16, 64, HEADS)
+ARCHITECTURE = Architecture("mtmedformer_tiny", 16, 64, HEADS)
 
 
 def mtmed(*words):
@@ -465,7 +465,7 @@ PARAMS = {
     "sites": {"elm": {"dataset": "manifest", "raw": "data/raw/elm"}},
     "image": {"size": 64},
     "heads": {"pneumonia": {"kind": "classification", "classes": ["pneumonia"], "modalities": ["chest_xray"]}},
-    "model": {"encoder": "edgenext_xx_small", "channels": 16},
+    "model": {"encoder": "mtmedformer_tiny", "channels": 16},
     "tracking": {"uri": "sqlite:///mlflow.db"},
 }
 

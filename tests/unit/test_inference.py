@@ -31,7 +31,7 @@ HEADS = (
 
 @pytest.fixture(scope="module")
 def net():
-    return build(Architecture("edgenext_xx_small", 16, 64, HEADS)).eval()
+    return build(Architecture("mtmedformer_tiny", 16, 64, HEADS)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_modality_must_be_known_and_served(net, mammograms, tmp_path):
         predict_file(net, mammograms[0], "chest_xray")
     with pytest.raises(UserError, match=r"unknown modality 'mamography'.*did you mean 'mammography'"):
         predict_file(net, picture, "mamography")
-    one = build(Architecture("edgenext_xx_small", 16, 64, HEADS[3:])).eval()
+    one = build(Architecture("mtmedformer_tiny", 16, 64, HEADS[3:])).eval()
     assert predict_file(one, picture).modality == "chest_xray"
     with pytest.raises(UserError, match="the model has no head for mammography: it serves chest_xray"):
         predict_file(one, mammograms[0])
@@ -122,7 +122,7 @@ def test_too_small_an_image(net, tmp_path, size):
 
 def test_measurements_have_their_own_place(tmp_path):
     spec = HeadSpec("lesion_size", "regression", ("diameter_mm", "depth_mm"), ("chest_xray",))
-    net = build(Architecture("edgenext_xx_small", 16, 64, (spec,))).eval()
+    net = build(Architecture("mtmedformer_tiny", 16, 64, (spec,))).eval()
     with torch.no_grad():
         net.heads["lesion_size"].predictor.weight.zero_()
         net.heads["lesion_size"].predictor.bias.copy_(torch.tensor([13.0, 1.0]).log())  # what is learnt is log(1 + y)

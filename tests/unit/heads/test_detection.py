@@ -205,6 +205,16 @@ def test_forward_gives_every_place():
     assert torch.equal(outputs.centres, CENTRES)
 
 
+def test_places_that_say_nothing_can_still_learn():
+    """A ReLU's distances are 0 with no gradient wherever its input is negative: whole runs ended there."""
+    decoder = Decoder(DECODER.spec, [4, 8], 8)
+    torch.nn.init.constant_(decoder.regressor.bbox_reg.bias, -9.0)
+    outputs = decoder([torch.rand(1, c, SIZE // s, SIZE // s) for c, s in ((4, 8), (8, 16))], SIZE)
+    decoder.losses(outputs, [ONE], known([True, True])).sum().backward()
+    assert (outputs.distances > 0).all()
+    assert decoder.regressor.bbox_reg.weight.grad.abs().max() > 0
+
+
 def test_predictions_are_inside_the_image_sorted_and_few():
     predicted = DECODER.predict(random_outputs(2))
     for p in predicted:

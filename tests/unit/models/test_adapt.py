@@ -13,6 +13,7 @@ from mtmed.models.adapt import adapted, floats, unused
 SIZE = 64
 STEMS = {
     "edgenext_xx_small": "stem.0.weight",
+    "mtmedformer_tiny": "stem.0.0.weight",
     "pvt_v2_b0": "patch_embed.proj.weight",
     "test_convnext": "stem.0.weight",
     "test_resnet": "conv1.0.weight",

@@ -15,6 +15,7 @@ WIDTHS = {
     "swin_tiny_patch4_window7_224": [16, 8, 4, 2],
     "resnet18": [32, 16, 8, 4, 2],
     "edgenext_xx_small": [16, 8, 4, 2],
+    "mtmedformer_tiny": [16, 8, 4, 2],
 }
 
 

@@ -17,6 +17,7 @@ ENCODERS = [
     "swin_tiny_patch4_window7_224",
     "resnet18",
     "edgenext_xx_small",
+    "mtmedformer_tiny",
 ]
 
 

@@ -49,7 +49,7 @@ def saved(net, path):
 @pytest.fixture(scope="module")
 def net():
     """Of which half of the pixels of noise belong to a mask."""
-    net = tiny.opinionated(tiny.network("edgenext_xx_small"))
+    net = tiny.opinionated(tiny.network("mtmedformer_tiny"))
     probability = net.tensors(parity.images(2, tiny.SIZE), ["lesion_segmentation"])["lesion_segmentation"][""]
     with torch.no_grad():
         net.heads["lesion_segmentation"].predictor.bias -= probability.logit().mean((0, 2, 3))
@@ -78,10 +78,10 @@ def speaks(net):
     return min(map(float, spread)) > 1e-3
 
 
-@pytest.mark.parametrize("encoder", ["edgenext_xx_small", "pvt_v2_b0", "resnet10t"])
+@pytest.mark.parametrize("encoder", ["mtmedformer_tiny", "pvt_v2_b0", "resnet10t"])
 def test_it_says_what_the_original_says(encoder, tmp_path, request):
     """The default, a hierarchical transformer, a convolutional network; four kinds of heads."""
-    if encoder == "edgenext_xx_small":
+    if encoder == "mtmedformer_tiny":
         net, path = request.getfixturevalue("net"), request.getfixturevalue("folder") / "model.onnx"
     else:
         net, path = tiny.opinionated(tiny.network(encoder)), tmp_path / "m.onnx"
@@ -99,7 +99,7 @@ def test_it_says_what_the_original_says(encoder, tmp_path, request):
 
 def test_the_file_says_what_it_is(folder):
     exported, model = load(folder / "model.onnx")
-    assert exported.architecture == tiny.architecture("edgenext_xx_small")
+    assert exported.architecture == tiny.architecture("mtmedformer_tiny")
     assert (model.round, model.lineage, model.mean) == (7, {"config": "abc"}, {})
     graph = onnx.load(folder / "model.onnx").graph
     shapes = {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.output}
@@ -148,7 +148,7 @@ def test_it_predicts_as_the_model_does(folder, tmp_path, more):
 def test_an_export_that_says_something_else_is_not_kept(folder, tmp_path, monkeypatch):
     exported, _ = load(folder / "model.onnx")
     with pytest.raises(UserError, match=r"differs from the original by \d.* and 1e-04 is allowed"):
-        parity.check_parity(tiny.opinionated(tiny.network("edgenext_xx_small", seed=1)), exported)
+        parity.check_parity(tiny.opinionated(tiny.network("mtmedformer_tiny", seed=1)), exported)
     monkeypatch.setattr(parity, "TOLERANCE", -1.0)  # nothing is near enough
     model = saved(build(tiny.architecture("test_convnext", [tiny.CLASSIFICATION])), tmp_path / "m.safetensors")
     (tmp_path / "m.onnx").write_text("what was there")

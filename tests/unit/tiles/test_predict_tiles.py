@@ -119,7 +119,7 @@ def test_memory_is_that_of_the_tiles_and_plain_ones_are_seen_once():
 
 @pytest.fixture(scope="module")
 def net():
-    return tiny.opinionated(tiny.network("edgenext_xx_small"))
+    return tiny.opinionated(tiny.network("mtmedformer_tiny"))
 
 
 def test_one_tile_is_the_whole_image(net):
