@@ -3,7 +3,7 @@
 import errno
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -24,6 +24,11 @@ def one_line() -> Iterator[None]:
         if error.errno not in REFUSALS:
             raise
         _end(f"{error.filename or 'the disk'}: {error.strerror}")
+
+
+def warn(prefix: str) -> Callable[[str], None]:
+    """Tells on stderr what a user should know, one line each, after `prefix`."""
+    return lambda text: print(f"{prefix}{' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
 def _end(message: str) -> NoReturn:

@@ -70,7 +70,7 @@ class Observation:
 
 
 class Regressor(FCOSRegressionHead):
-    """Distances by softplus. torchvision's are cut at 0 (ReLU): places that come to say 0 have no gradient to leave it."""
+    """Distances by softplus: where torchvision's ReLU comes to say 0, there is no gradient to leave it."""
 
     def forward(self, x: list[Tensor]) -> tuple[Tensor, Tensor]:
         towers = [self.conv(level) for level in x]

@@ -34,7 +34,7 @@ class Residual(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.shortcut(x) + self.second(self.first(x)))  # type: ignore[no-any-return]
+        return self.activation(self.shortcut(x) + self.second(self.first(x)))
 
 
 class Transformer(nn.Module):
@@ -54,7 +54,7 @@ class Transformer(nn.Module):
         halved = self.halve(x)
         placed = halved + self.position(halved)
         tokens = self.norm(self.blocks(placed.flatten(2).transpose(1, 2)))
-        return tokens.transpose(1, 2).unflatten(2, placed.shape[2:])  # type: ignore[no-any-return]
+        return tokens.transpose(1, 2).unflatten(2, placed.shape[2:])
 
 
 class MTMedFormer(nn.Module):
@@ -86,10 +86,12 @@ class MTMedFormer(nn.Module):
         ]
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.stages(self.stem(images))  # type: ignore[no-any-return]
+        return self.stages(self.stem(images))
 
 
-default_cfgs = generate_default_cfgs({"mtmedformer_tiny": {"first_conv": "stem.0.0", "num_classes": 0}})  # timm reads it
+default_cfgs = generate_default_cfgs(
+    {"mtmedformer_tiny": {"first_conv": "stem.0.0", "num_classes": 0}}
+)  # timm reads it
 
 
 @register_model
