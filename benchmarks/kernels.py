@@ -1,6 +1,6 @@
 """bfloat16, the order of memory and torch.compile, each beside what the trainer does, for several encoders.
 
-    python -m benchmarks.kernels [--encoder edgenext_xx_small] [--repeats 9]
+    python -m benchmarks.kernels [--encoder mtmedformer_tiny] [--repeats 9]
 
 Forward, all heads' losses and backward of a batch of one phantom site, with one thread. The ways take turns, every
 one goes first in turn, and a ratio is of neighbours in time, in seconds of the processor, which a busy machine
@@ -32,7 +32,7 @@ from mtmed.training.loader import collate
 from mtmed.training.loss import head_losses, hybrid, present_heads
 from mtmed.types import Batch
 
-ENCODERS = ("edgenext_xx_small", "pvt_v2_b0", "resnet10t")
+ENCODERS = ("mtmedformer_tiny", "pvt_v2_b0", "resnet10t")
 BATCHES = (4, 16)
 SIZE = 128
 BUDGET = 120.0  # seconds of a training, for which compiling must pay

@@ -1,6 +1,6 @@
 """The trainer beside a bare PyTorch loop: images a second of the same network on the same batches.
 
-    python -m benchmarks.trainer [--encoder edgenext_xx_small] [--size 128] [--batch 16] [--repeats 15]
+    python -m benchmarks.trainer [--encoder mtmedformer_tiny] [--size 128] [--batch 16] [--repeats 15]
 
 Three ways of training take turns, step by step, in one process, with one thread, on copies of one network, one phantom
 site's studies, and the same batches, bit for bit:
