@@ -1,7 +1,8 @@
 """Where the arms meet: a data set, its seeds, an image size and a time of training.
 
-A cell's name says it all: `phantom` or `real`, then `-masks-25` where only a quarter of the training patients keep
-their masks, then `-tuning` for the seeds on which settings are chosen.
+A cell's name says it all: `phantom`, `full` (phantoms about as large as their scanners make them, and twice as many) or
+`real`, then `-masks-25` where only a quarter of the training patients keep their masks, then `-tuning` for the seeds on
+which settings are chosen.
 """
 
 import re
@@ -19,11 +20,13 @@ from mtmed.config import Config, parse
 from mtmed.errors import UserError
 from mtmed.types import HeadSpec, Study
 
-NAME = re.compile(r"(?P<data>phantom|real)(-masks-(?P<masks>\d+))?(-(?P<use>tuning))?")
-SECONDS = {"phantom": 100.0, "real": 200.0}  # of training on one core; two cores do the latter in two minutes
+NAME = re.compile(r"(?P<data>phantom|full|real)(-masks-(?P<masks>\d+))?(-(?P<use>tuning))?")
+SECONDS = {"phantom": 100.0, "full": 1000.0, "real": 200.0}  # on one core; two cores do the last in two minutes
+TUNED = {"phantom": "phantom", "full": "phantom", "real": "real"}  # whose tuning chooses the settings
 SEEDS = {
     "phantom": [str(s) for s in range(10)],
     "real": [f"{split}.{fold}" for split in (0, 1) for fold in range(films.FOLDS)],
+    "full": ["10", "11", "12"],
     "phantom-tuning": ["100", "101"],
     "real-tuning": ["7.0", "7.3"],
 }
@@ -34,7 +37,7 @@ class Cell:
     """A cell by its name.
 
     Attributes:
-        data: phantom or real.
+        data: phantom, full or real.
         masks: per cent of the training patients whose masks are kept.
     """
 
@@ -55,7 +58,7 @@ class Cell:
 
     def config(self, changes: Mapping[str, Any]) -> Config:
         """The configuration with changes by dotted key."""
-        raw: dict[str, Any] = (films if self.data == "real" else phantoms).raw()
+        raw: dict[str, Any] = films.raw() if self.data == "real" else phantoms.raw(self._phantoms)
         for key, value in changes.items():
             _set(raw, key.split("."), value)
         return parse(raw, f"the configuration of {self.name}")
@@ -72,8 +75,17 @@ class Cell:
             split, number = seed.split(".")
             drawn = films.fold(films.films(folder), int(split), int(number))
         else:
-            drawn = phantoms.phantoms(int(seed))
+            drawn = phantoms.phantoms(int(seed), self._phantoms)
         return replace(drawn, train=self._thinned([*drawn.train, *drawn.validation], seed), validation=[])
+
+    @property
+    def tuning_experiment(self) -> str:
+        """Where its settings were chosen."""
+        return f"{TUNED[self.data]}-tuning"
+
+    @property
+    def _phantoms(self) -> phantoms.Scale:
+        return phantoms.FULL if self.data == "full" else phantoms.SMALL
 
     def _thinned(self, studies: list[Study], seed: str) -> list[Study]:
         """Masks of some patients only; what else is known of the others stays."""
@@ -90,7 +102,7 @@ def find(name: str) -> Cell:
     """
     match = NAME.fullmatch(name)
     if not match:
-        raise UserError(f"cell {name!r}: expected phantom or real, then -masks-<per cent>, then -tuning")
+        raise UserError(f"cell {name!r}: expected phantom, full or real, then -masks-<per cent>, then -tuning")
     return Cell(name, match["data"], int(match["masks"] or 100), bool(match["use"]))
 
 

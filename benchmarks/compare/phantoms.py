@@ -3,6 +3,7 @@
 A seed stands for other patients at every hospital. `build/compare` keeps what was prepared.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,28 @@ TEST_PATIENTS = 60  # of each of five hospitals
 COMPLETE = {"masks": True, "boxes": True, "classes": True, "diameters": True, "broken": 0}
 
 
-def raw() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Scale:
+    """Pixels of an image after preparation; None: as params.yaml says. Training patients of each of five hospitals."""
+
+    pixels: int | None
+    patients: int
+
+
+SMALL, FULL = Scale(None, 66), Scale(192, 132)
+
+
+def raw(scale: Scale = SMALL) -> dict[str, Any]:
     """params.yaml, whose synthetic hospitals are the demo's."""
     said: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text())
+    said["image"]["size"] = scale.pixels or said["image"]["size"]
     said["training"] |= {"batch_size": 16, "warmup_rounds": 0.05}
     return said
 
 
-def phantoms(seed: int, patients: int = 66) -> Fold:
+def phantoms(seed: int, scale: Scale = SMALL) -> Fold:
     """Training patients with the labels that their hospitals have, and test patients with all labels."""
-    settings = parse(raw(), "params.yaml")
+    settings, patients = parse(raw(scale), "params.yaml"), scale.patients
     train = _written(settings, f"train-{patients}", TRAIN * (seed + 1), {"patients": patients})
     test = _written(settings, "test", TEST * (seed + 1) + 500, {"patients": TEST_PATIENTS, **COMPLETE})
     return Fold(train, [], test)

@@ -49,7 +49,7 @@ def settings(cell: cells.Cell, label: str, by: str) -> dict[str, str]:
     """
     if "@" in label or cell.tuning:
         return arms.settings(label)
-    return chosen(f"{cell.data}-tuning", label.removesuffix("-whole"), by)
+    return chosen(cell.tuning_experiment, label.removesuffix("-whole"), by)
 
 
 def labelled(studies: Sequence[Study], heads: Sequence[HeadSpec]) -> list[Study]:

@@ -87,7 +87,10 @@ def test_a_cell_is_its_name():
     assert (cell.data, cell.masks, cell.tuning) == ("phantom", 25, True)
     assert not set(cell.seeds) & set(cells.find("phantom").seeds)
     assert cells.find("real").config({"training.learning_rate": ".01"}).training.learning_rate == 0.01
-    with pytest.raises(UserError, match="expected phantom or real"):
+    full = cells.find("full")
+    assert (full.config({}).image.size, full.tuning_experiment, full.seconds) == (192, "phantom-tuning", 1000)
+    assert not set(full.seeds) & {*cells.find("phantom").seeds, *cells.find("phantom-tuning").seeds}
+    with pytest.raises(UserError, match="expected phantom, full or real"):
         cells.find("phantoms")
 
 
