@@ -36,7 +36,8 @@ def run(cell_name: str, label: str, seed: str, data: Path | None) -> None:
         full = arms.labelled(label, said)
         steps = cost.steps(cell, arm, full, heads, config.training.batch_size)
         training = config.training.model_copy(update={"steps": steps})
-        found |= train_and_test(arm, replace(config.architecture, heads=heads), training, fold, seed)[0]
+        own = tuple(config.heads[h.name] for h in heads)  # a setting may change their weights
+        found |= train_and_test(arm, replace(config.architecture, heads=own), training, fold, seed)[0]
         models.append({"steps": steps, **cost.facts(cell, full, heads[0].name if arm.alone else cost.ALL)})
     found[result_rows.FACTS] = cost.together(models)
     result_rows.append(cell_name, result_rows.run(label, seed, found))
