@@ -12,7 +12,6 @@ from mtmed.config import Config
 from mtmed.data import store
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask
-from mtmed.registry import find
 from mtmed.training import device, fisher
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
@@ -92,8 +91,7 @@ def local_round(
 def _precision(
     net: MultiTask, studies: Sequence[Study], config: Config, seed: tuple[object, ...]
 ) -> dict[str, torch.Tensor]:
-    strategy = find("mtmed.aggregation", config.federation.strategy, "strategy").Strategy
-    if not strategy.needs_precision:
+    if not config.strategy.needs_precision:
         return {}
     values = fisher.precision(net, studies, config.training, generator(*seed, "fisher"))
     return {name: value.cpu() for name, value in values.items()}

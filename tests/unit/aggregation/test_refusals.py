@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mtmed.aggregation import bayes
+from mtmed.aggregation.strategy import NAMED, strategy
 from mtmed.errors import UserError
-from mtmed.registry import find, names
 from mtmed.types import GlobalModel, SiteUpdate
 
 MEAN = {"encoder.w": torch.zeros(2, 3), "heads.masks.b": torch.zeros(2)}
 MODEL = GlobalModel(2, MEAN, {}, {"run": "x"})
+BAYES = strategy("bayes", {})
 GOOD = SiteUpdate("alder", 2, MEAN, {n: torch.ones(v.shape) for n, v in MEAN.items()}, {"masks": 4}, 5)
 
 
@@ -59,36 +59,36 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", names("mtmed.aggregation"))
+@pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("bad", BAD)
 def test_a_bad_update_is_refused(name, bad):
     changes, expected = BAD[bad]
-    strategy = find("mtmed.aggregation", name, "strategy").Strategy()
-    strategy.aggregate(MODEL, [GOOD])
+    one = strategy(name, {})
+    one.aggregate(MODEL, [GOOD])
     with pytest.raises(UserError, match=expected) as caught:
-        strategy.aggregate(MODEL, [replace(GOOD, site="birch"), replace(GOOD, **changes)])
+        one.aggregate(MODEL, [replace(GOOD, site="birch"), replace(GOOD, **changes)])
     assert "site 'alder'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_round_without_updates_is_refused():
     with pytest.raises(UserError, match="round 2 has no updates"):
-        bayes.Strategy().aggregate(MODEL, [])
+        BAYES.aggregate(MODEL, [])
 
 
 def test_a_site_counts_once():
     with pytest.raises(UserError, match="site 'alder' sent two updates in round 2"):
-        bayes.Strategy().aggregate(MODEL, [GOOD, replace(GOOD, site="birch"), GOOD])
+        BAYES.aggregate(MODEL, [GOOD, replace(GOOD, site="birch"), GOOD])
 
 
 @pytest.mark.parametrize("option", ["alpha", "a", "b"])
 @pytest.mark.parametrize("value", [-0.1, float("nan")])
 def test_bayes_refuses_impossible_options(option, value):
     with pytest.raises(UserError, match=rf"strategies\.bayes\.{option}: expected a number from 0 up, got"):
-        bayes.Strategy(**{option: value})
+        strategy("bayes", {option: value})
 
 
 def test_the_aggregated_model_keeps_its_lineage_and_counts_the_round():
-    result = bayes.Strategy().aggregate(MODEL, [GOOD])
+    result = BAYES.aggregate(MODEL, [GOOD]).model
     assert (result.round, result.lineage) == (3, {"run": "x"})
     assert {v.dtype for v in result.mean.values()} == {torch.float32}

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from mtmed import checkpoint
+from mtmed.aggregation.strategy import NAMED
 from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
@@ -15,7 +16,7 @@ from mtmed.registry import names
 from tasks import federation
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
-from tasks.jobs import Job, accept, model_key, update_key
+from tasks.jobs import Job, accept, model_key, server_key, update_key
 from tasks.site import Place
 from tasks.survey_site import survey_site
 from tasks.train_alone import own_model, reference_key, train_alone, train_pooled
@@ -148,8 +149,9 @@ def test_a_round_replayed_from_its_updates_is_bit_equal(world):
     assert run.exchange.get(model_key(run.key, 1)) == model
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(world, capsys):
-    config, places = world()
+@pytest.mark.parametrize("strategy", NAMED)
+def test_a_stopped_run_goes_on_where_it_stopped(world, capsys, strategy):
+    config, places = world(strategy)
     whole = played(config, places)
     expected = whole.exchange.get(model_key(whole.key, 2))
     whole.exchange.remove(whole.key)
@@ -173,10 +175,11 @@ def test_a_round_that_was_not_closed_is_done_again(world):
 
 
 def test_updates_are_forgotten_one_round_later(world):
-    config, places = world()
+    config, places = world("fedadam")
     run = played(config, places)
     there = [run.exchange.exists(update_key(run.key, r, "alder")) for r in (0, 1)]
     assert there == [False, True]
+    assert [run.exchange.exists(server_key(run.key, r)) for r in (0, 1, 2)] == [False, True, True]
 
 
 def test_other_data_are_another_run(world):
