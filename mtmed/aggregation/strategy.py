@@ -1,4 +1,4 @@
-"""Strategies: named combinations of a merge and a server's optimiser."""
+"""Strategies: named combinations of a correction of local training, a merge, and a server's optimiser."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mtmed.aggregation.piece import Piece, cuts, part, precisions, stacked
 from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
 from mtmed.registry import find
+from mtmed.training.corrections._base import Correction
 from mtmed.types import GlobalModel, SiteUpdate
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ NAMED: Mapping[str, Options] = {
     "fedavg": {"merge": "examples"},
     "label_aware": {"merge": "labels"},
     "masks_only": {"merge": "masks_only"},
+    "fedprox": {"merge": "examples", "correction": "prox"},
     "fedavgm": {"merge": "examples", "server": "momentum"},
     "fedadam": {"merge": "examples", "server": "adam"},
     "median": {"merge": "median"},
@@ -35,8 +37,12 @@ NAMED: Mapping[str, Options] = {
     "fisher": {"merge": "fisher"},
     "bayes": {"merge": "bayes"},
 }
-KINDS = {"merge": ("mtmed.aggregation.merges", "Merge"), "server": ("mtmed.aggregation.servers", "Server")}
-USUAL: Options = {"server": "plain"}
+KINDS = {
+    "merge": ("mtmed.aggregation.merges", "Merge"),
+    "server": ("mtmed.aggregation.servers", "Server"),
+    "correction": ("mtmed.training.corrections", "Correction"),
+}
+USUAL: Options = {"server": "plain", "correction": "nothing"}
 STATISTICS = ("running_mean", "running_var")  # of batch norm: no directions, so a server's optimiser leaves them alone
 
 
@@ -57,15 +63,16 @@ class Merged:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A merge, and what the server does with it."""
+    """What sites add to their training, how their updates are merged, and what the server does with that."""
 
     merge: Merge
     server: Server
+    correction: Correction
 
     @property
     def needs_precision(self) -> bool:
         """Whether sites measure one."""
-        return self.merge.needs_precision
+        return self.merge.needs_precision or self.correction.needs_precision
 
     @property
     def shares(self) -> bool:
@@ -136,9 +143,9 @@ class Strategy:
 
 
 def strategy(name: str, options: Options) -> Strategy:
-    """The strategy of that name with these options: those of its merge and its server, by their own names.
+    """The strategy of that name with these options: those of its parts, by their own names.
 
-    `merge` and `server` among the options choose other parts; with a `merge`, any name will do.
+    `merge`, `server` and `correction` among the options choose other parts; with a `merge`, any name will do.
 
     Raises:
         UserError: no such strategy, part or option, or an impossible value.

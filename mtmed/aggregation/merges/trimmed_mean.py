@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtmed.aggregation.merges import _base
-from mtmed.aggregation.options import expect
 from mtmed.aggregation.piece import Piece
+from mtmed.options import expect
 
 if TYPE_CHECKING:
     from torch import Tensor

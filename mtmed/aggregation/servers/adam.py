@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mtmed.aggregation.options import expect
 from mtmed.aggregation.servers import _base
+from mtmed.options import expect
 
 if TYPE_CHECKING:
     from torch import Tensor

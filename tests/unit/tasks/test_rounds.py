@@ -13,6 +13,7 @@ from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
 from mtmed.registry import names
+from mtmed.training.corrections import prior
 from tasks import federation
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
@@ -43,7 +44,7 @@ def world(tmp_path):
     for name, labelled in LABELS.items():
         write_site(tmp_path / name, name, labelled)
 
-    def make(strategy="bayes", **changes):
+    def make(strategy="bayes", strategies=None, **changes):
         heads = {
             h.name: {"kind": h.kind, "classes": h.classes, "modalities": names("mtmed.modalities")} for h in tiny.HEADS
         }
@@ -59,6 +60,7 @@ def world(tmp_path):
                 "exchange": str(tmp_path / "exchange"),
                 **changes,
             },
+            "strategies": strategies or {},
         }
         config = settled(parse(raw))
         exchange = Exchange(config.federation.exchange)
@@ -187,6 +189,23 @@ def test_other_data_are_another_run(world):
     one = federation.open_run(config, survey(config, places))
     write_site(places["birch"].data, "other", LABELS["birch"])
     assert federation.open_run(config, survey(config, places)).key != one.key
+
+
+def test_a_local_prior_is_what_the_others_sent(world, monkeypatch):
+    config, places = world("mine", strategies={"mine": {"merge": "labels", "correction": "prior"}})
+    seen = []
+    plain = prior.Correction.hook
+    monkeypatch.setattr(
+        prior.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
+    )
+    run = played(config, places, 1)
+    sent = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch"))).precision
+    play(config, places, run)
+    assert [bool(r.others) for r in seen] == [False, False, True, True]
+    of_alder = {name: value for name, value in seen[2].others.items() if value.any()}
+    assert of_alder.keys() == {name for name, value in sent.items() if value.any()}
+    for name, value in of_alder.items():
+        torch.testing.assert_close(value, sent[name].float(), rtol=1e-2, atol=1e-2 * float(sent[name].max()))
 
 
 @pytest.mark.parametrize("strategy", ["bayes", "local"])
