@@ -161,6 +161,18 @@ class TrainingSpec(Spec):
     average: float = Field(default=1.0, ge=0, le=1)
 
 
+class GateSpec(Spec):
+    """Which well-formed updates are refused, of three sites or more: times the median; 1e9 refuses none.
+
+    Attributes:
+        move: how far a site went from the global model.
+        precision: what a site claims to know, per training image.
+    """
+
+    move: float = Field(default=5.0, gt=1)
+    precision: float = Field(default=1000.0, gt=1)
+
+
 class FederationSpec(Spec):
     """The round loop: strategy, length, and where the sites run."""
 
@@ -171,6 +183,7 @@ class FederationSpec(Spec):
     concurrency: int = Field(default=2, ge=1)
     exchange: str = ".mtmed/exchange"
     timeout_s: float = Field(default=3600, gt=0)
+    gate: GateSpec = GateSpec()
 
 
 class EvaluationSpec(Spec):

@@ -98,7 +98,7 @@ def round_jobs(run: Run, config: Config, round: int) -> list[Job]:
 def aggregate_round(run: Run, config: Config, round: int, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Aggregate the updates of a round; its record so far."""
     model = model_key(run.key, round)
-    result = aggregate(config, run.exchange, run.key, model, [u["key"] for u in updates])
+    result = aggregate(config, run.exchange, run.key, model, {u["site"]: u["key"] for u in updates})
     losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
     print(
         f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}",

@@ -100,6 +100,8 @@ def _others(place: Place, job: Job, config: Config, start: bytes) -> dict[str, t
     if job.round == 0 or not config.strategy.correction.needs_precision:
         return {}
     total = checkpoint.read_model(start, job.models["start"])[0].precision
+    if not place.exchange.exists(own_key):  # the site took no part in the last round, or its update was refused
+        return dict(total)
     own = checkpoint.read_update(place.exchange.get(own_key), own_key).precision
     return {name: (value - own[name].float() if name in own else value).clamp(min=0) for name, value in total.items()}
 

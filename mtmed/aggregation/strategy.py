@@ -8,7 +8,7 @@ from statistics import fmean
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from mtmed.aggregation.incoming import ordered
+from mtmed.aggregation.incoming import Gate, admitted
 from mtmed.aggregation.merges._base import Merge
 from mtmed.aggregation.piece import Piece, cuts, part, precisions, stacked
 from mtmed.aggregation.servers._base import Server
@@ -53,11 +53,13 @@ class Merged:
     Attributes:
         shares: {head or "encoder": {site: share}}: the mean share of the pull over the part's parameters; a part at
             which nobody pulls, or of which that cannot be said, is absent.
+        refused: {site: why its update was not taken}.
         state: what the server remembers.
     """
 
     model: GlobalModel
     shares: Shares
+    refused: dict[str, str]
     state: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -85,17 +87,22 @@ class Strategy:
         updates: Sequence[SiteUpdate],
         kinds: Mapping[str, str] | None = None,
         state: State | None = None,
+        gate: Gate = Gate(),  # noqa: B008  (frozen)
     ) -> Merged:
-        """The next global model. The order of the updates does not matter, not to a bit.
+        """The next global model, of the updates that the gate admits; their order does not matter, not to a bit.
 
         Args:
             kinds: of the heads.
             state: what the server remembered of the last round; without it, it starts afresh.
+            gate: what is refused though it is well-formed.
 
         Raises:
-            UserError: an update is of another round or network, or not finite.
+            UserError: no update, two of one site, or none that is admitted.
         """
-        sites = ordered(model, updates)
+        sites, refused = admitted(model, updates, gate)
+        if not sites:
+            site, why = next(iter(refused.items()))
+            raise UserError(f"round {model.round}: all updates are refused; that of site {site!r}: {why}")
         mean: dict[str, Tensor] = {}
         remembered: dict[str, Tensor] = {}
         shares: dict[str, list[list[float]]] = {}
@@ -106,7 +113,8 @@ class Strategy:
             if pulls and sum(pulls) > 0:
                 shares.setdefault(part(name), []).append([p / sum(pulls) for p in pulls])
         merged = GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
-        return Merged(merged, {name: _by_site(sites, rows) for name, rows in shares.items()}, remembered)
+        by_part = {name: _by_site(sites, rows) for name, rows in shares.items()}
+        return Merged(merged, by_part, refused, remembered)
 
     def _move(
         self, name: str, start: Tensor, sites: Sequence[SiteUpdate], kinds: Mapping[str, str]
