@@ -24,7 +24,6 @@ from mtmed.data.prepare import Private, prepare
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask, build
 from mtmed.phantoms import write
-from mtmed.registry import find
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
@@ -95,10 +94,9 @@ def _written(config: Config, name: str, changes: dict[str, int]) -> Sites:
 
 
 def _federated(config: Config, studies: Sites, restart: bool) -> MultiTask:
-    name = config.federation.strategy
-    strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
     model = GlobalModel(0, checkpoint.weights(build(config.architecture, config.federation.seed)))
     kept: dict[str, Moments] = {site: {} for site in studies}
+    kinds, state = {h.name: h.kind for h in config.heads.values()}, dict[str, torch.Tensor]()
 
     def one(site: str) -> SiteUpdate:
         net = checkpoint.network(model.mean, config.architecture)
@@ -107,7 +105,8 @@ def _federated(config: Config, studies: Sites, restart: bool) -> MultiTask:
 
     with ThreadPoolExecutor(config.federation.concurrency) as pool:
         for _ in range(config.federation.rounds):
-            model = strategy.aggregate(model, list(pool.map(one, studies)))
+            merged = config.strategy.aggregate(model, list(pool.map(one, studies)), kinds, state)
+            model, state = merged.model, merged.state
     return checkpoint.network(model.mean, config.architecture)
 
 

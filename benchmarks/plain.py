@@ -16,7 +16,6 @@ from mtmed import checkpoint
 from mtmed.config import load
 from mtmed.data import store
 from mtmed.models.multitask import build
-from mtmed.registry import find
 from mtmed.training.optimizer import Moments
 from mtmed.types import GlobalModel, SiteUpdate
 from tasks.stopwatch import Stopwatch
@@ -27,11 +26,10 @@ def main(params: str = "params.yaml") -> None:
     """Train and average; as many sites at a time as the federation, one thread each."""
     torch.set_num_threads(1)
     config = load(params)
-    name = config.federation.strategy
-    strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
     studies = {site: store.read(Path("data/prepared") / site) for site in sorted(config.sites)}
     model = GlobalModel(0, checkpoint.weights(build(config.architecture, config.federation.seed)))
     kept: dict[str, Moments] = {site: {} for site in studies}
+    kinds, state = {h.name: h.kind for h in config.heads.values()}, dict[str, torch.Tensor]()
     start = time.perf_counter()
 
     def one(site: str) -> SiteUpdate:
@@ -40,7 +38,8 @@ def main(params: str = "params.yaml") -> None:
 
     with ThreadPoolExecutor(config.federation.concurrency) as pool:
         for _ in range(config.federation.rounds):
-            model = strategy.aggregate(model, list(pool.map(one, studies)))
+            merged = config.strategy.aggregate(model, list(pool.map(one, studies)), kinds, state)
+            model, state = merged.model, merged.state
     print(f"seconds {time.perf_counter() - start:.2f}")
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from mtmed import datasets, modalities
-from mtmed.errors import UserError, unknown
+from mtmed.aggregation.strategy import Strategy, strategy
+from mtmed.errors import UserError
 from mtmed.heads._reserved import RESERVED
-from mtmed.registry import expect, find, names
+from mtmed.registry import expect, names
 from mtmed.specs import (
     EvaluationSpec,
     FederationSpec,
@@ -40,7 +40,7 @@ class Config(Spec):
     model: ModelSpec = ModelSpec()
     training: TrainingSpec = TrainingSpec()
     federation: FederationSpec = FederationSpec()
-    strategies: dict[str, dict[str, float]] = Field(default={})
+    strategies: dict[str, dict[str, float | str]] = Field(default={})
     evaluation: EvaluationSpec = EvaluationSpec()
     tracking: TrackingSpec = TrackingSpec()
 
@@ -65,8 +65,7 @@ class Config(Spec):
             _expect_name("phantom", name)
             modalities.expect(phantom.modality)
         for name in {self.federation.strategy, *self.strategies}:
-            module = find("mtmed.aggregation", name, "strategy")
-            module.Strategy(**_known_options(name, module.Strategy, self.strategies.get(name, {})))
+            strategy(name, self.strategies.get(name, {}))
         return self
 
     @model_validator(mode="after")
@@ -77,6 +76,11 @@ class Config(Spec):
                 "machine has the data of all sites: leave it out, or use dispatch 'local'"
             )
         return self
+
+    @property
+    def strategy(self) -> Strategy:
+        """How the sites' updates are aggregated."""
+        return strategy(self.federation.strategy, self.strategies.get(self.federation.strategy, {}))
 
     @property
     def architecture(self) -> Architecture:
@@ -152,11 +156,3 @@ def _expect_head(spec: HeadSpec) -> None:
         raise UserError(f"{where}.modalities: expected at least one of {', '.join(names('mtmed.modalities'))}")
     if not 0 < spec.weight < float("inf"):
         raise UserError(f"{where}.weight: expected a finite number above 0, got {spec.weight}")
-
-
-def _known_options(name: str, strategy: Any, options: dict[str, float]) -> dict[str, float]:
-    known = {f.name for f in fields(strategy)}
-    for key in options:
-        if key not in known:
-            raise unknown(f"option of strategy {name!r}", key, known or {"(none)"})
-    return options

@@ -142,6 +142,8 @@ class TrainingSpec(Spec):
         epochs: passes over the site's training images.
         steps: batches instead of epochs, the same number at every site however many images it has.
         sampling: balanced: studies of rarely labelled heads are drawn more often; uniform: each once.
+        average: the weights that leave are the mean of those after each step from this share of the round on
+            (Izmailov et al. 2018); 1: those after the last.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -156,6 +158,19 @@ class TrainingSpec(Spec):
     fisher_micro_batch: int = Field(default=8, ge=1)
     augment: bool = True
     sampling: Literal["uniform", "balanced"] = "balanced"
+    average: float = Field(default=1.0, ge=0, le=1)
+
+
+class GateSpec(Spec):
+    """Which well-formed updates are refused, of three sites or more: times the median; 1e9 refuses none.
+
+    Attributes:
+        move: how far a site went from the global model.
+        precision: what a site claims to know, per training image.
+    """
+
+    move: float = Field(default=5.0, gt=1)
+    precision: float = Field(default=1000.0, gt=1)
 
 
 class FederationSpec(Spec):
@@ -168,6 +183,7 @@ class FederationSpec(Spec):
     concurrency: int = Field(default=2, ge=1)
     exchange: str = ".mtmed/exchange"
     timeout_s: float = Field(default=3600, gt=0)
+    gate: GateSpec = GateSpec()
 
 
 class EvaluationSpec(Spec):

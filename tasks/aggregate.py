@@ -1,16 +1,20 @@
 """One aggregation: the updates of a round in, the next global model out."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from safetensors.torch import load, save
+from torch import Tensor
+
 from mtmed import checkpoint
+from mtmed.aggregation.incoming import Gate
 from mtmed.config import Config
-from mtmed.registry import find
-from mtmed.types import GlobalModel
+from mtmed.errors import UserError
+from mtmed.types import GlobalModel, SiteUpdate
 from tasks.exchange import Exchange
 from tasks.initial_model import initial_key, read_mean
-from tasks.jobs import model_key
+from tasks.jobs import model_key, refused_key, server_key, update_key
 
 
 def initialise(config: Config, exchange: Exchange, run: str, lineage: dict[str, str]) -> str:
@@ -21,14 +25,46 @@ def initialise(config: Config, exchange: Exchange, run: str, lineage: dict[str, 
     return key
 
 
-def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates: Sequence[str]) -> dict[str, Any]:
-    """Aggregate the updates at their keys; {key, bytes, span, contributions}."""
+def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates: Mapping[str, str]) -> dict[str, Any]:
+    """Aggregate the updates at their keys; {key, bytes, span, contributions, refused}.
+
+    Updates that are refused are kept beside the rounds, for whoever has to find out why.
+    """
     start = time.time()
-    name = config.federation.strategy
-    strategy = find("mtmed.aggregation", name, "strategy").Strategy(**config.strategies.get(name, {}))
     before, architecture = checkpoint.read_model(exchange.get(model), model)
-    sites = [checkpoint.read_update(exchange.get(key), key) for key in updates]
-    after, shares = strategy.merge(before, sites)
-    key = model_key(run, after.round)
-    size = exchange.put(key, checkpoint.model_bytes(after, architecture))
-    return {"key": key, "bytes": size, "span": ("aggregation", start, time.time()), "contributions": shares}
+    sites, unreadable = _read(exchange, updates)
+    kinds = {head.name: head.kind for head in architecture.heads}
+    gate = Gate(config.federation.gate.move, config.federation.gate.precision)
+    remembered = _remembered(exchange, run, before.round)
+    merged = config.strategy.aggregate(before, sites, kinds, remembered, gate)
+    refused = unreadable | merged.refused
+    for site, why in refused.items():
+        print(f"round {merged.model.round}: the update of {site} is refused: {why}", flush=True)
+        if config.strategy.shares:  # else the site goes on from its own
+            exchange.move(update_key(run, before.round, site), refused_key(run, before.round, site))
+    key = model_key(run, merged.model.round)
+    if merged.state:
+        exchange.put(server_key(run, merged.model.round), save(merged.state))
+    size = exchange.put(key, checkpoint.model_bytes(merged.model, architecture))
+    span = ("aggregation", start, time.time())
+    return {"key": key, "bytes": size, "span": span, "contributions": merged.shares, "refused": refused}
+
+
+def _read(exchange: Exchange, updates: Mapping[str, str]) -> tuple[list[SiteUpdate], dict[str, str]]:
+    """The updates, and {site: why} of those that are none."""
+    found, unreadable = [], {}
+    for site, key in updates.items():
+        try:
+            update = checkpoint.read_update(exchange.get(key), "it")
+            if update.site != site:
+                raise UserError(f"it says that it is of site {update.site!r}")
+            found.append(update)
+        except UserError as error:
+            unreadable[site] = str(error)
+    return found, unreadable
+
+
+def _remembered(exchange: Exchange, run: str, round: int) -> dict[str, Tensor]:
+    """What the server's optimiser remembers of the rounds before, if it does."""
+    key = server_key(run, round)
+    return load(exchange.get(key)) if exchange.exists(key) else {}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from mtmed.aggregation.strategy import strategy
 from mtmed.config import Config
 from mtmed.errors import UserError
 from mtmed.evaluation import exchange as text
@@ -68,7 +69,7 @@ def models(config: Config, run: Published) -> dict[str, str]:
     """Keys of the models that all sites evaluate; a federation that shares nothing has no global one."""
     exchange = Exchange(config.federation.exchange)
     out = {}
-    if find("mtmed.aggregation", run.strategy, "strategy").Strategy.shares:
+    if strategy(run.strategy, config.strategies.get(run.strategy, {})).shares:
         out["global"] = model_key(run.key, run.rounds)
         if not exchange.exists(out["global"]):  # the outs came from `dvc pull`, the state did not
             exchange.put(out["global"], (run.folder / "global.safetensors").read_bytes())

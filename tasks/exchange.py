@@ -38,6 +38,12 @@ class Exchange:
         """Whether a key was put."""
         return bool(self.files.exists(self._path(key)))
 
+    def move(self, key: str, to: str) -> None:
+        """Keep what a key holds under another one."""
+        target = self._path(to)
+        self.files.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
+        self.files.mv(self._path(key), target)
+
     def names(self, key: str) -> list[str]:
         """The names directly below a key, sorted."""
         if not self.exists(key):

@@ -10,11 +10,10 @@ from typing import Any
 from mtmed import checkpoint, lineage
 from mtmed.config import Config
 from mtmed.errors import UserError
-from mtmed.registry import find
 from tasks import history, initial_model
 from tasks.aggregate import aggregate, initialise
 from tasks.exchange import Exchange
-from tasks.jobs import Job, model_key, round_key, update_key
+from tasks.jobs import Job, model_key, round_key, server_key, update_key
 from tasks.stopwatch import Span
 
 
@@ -89,9 +88,8 @@ def _expect_labels(config: Config, sites: Sequence[dict[str, Any]]) -> None:
 
 def round_jobs(run: Run, config: Config, round: int) -> list[Job]:
     """The training jobs of a round: from the global model, or from each site's own if the strategy shares none."""
-    shares = find("mtmed.aggregation", config.federation.strategy, "strategy").Strategy.shares
     out = jobs(config, run.key, round, {"start": model_key(run.key, round)})
-    if shares or round == 0:
+    if config.strategy.shares or round == 0:
         return out
     own = {s: {"start": update_key(run.key, round - 1, s)} for s in config.sites}
     return [Job(j.site, j.run, j.round, own[j.site], j.config) for j in out]
@@ -100,7 +98,7 @@ def round_jobs(run: Run, config: Config, round: int) -> list[Job]:
 def aggregate_round(run: Run, config: Config, round: int, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Aggregate the updates of a round; its record so far."""
     model = model_key(run.key, round)
-    result = aggregate(config, run.exchange, run.key, model, [u["key"] for u in updates])
+    result = aggregate(config, run.exchange, run.key, model, {u["site"]: u["key"] for u in updates})
     losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
     print(
         f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}",
@@ -117,6 +115,7 @@ def close_round(run: Run, config: Config, record: dict[str, Any]) -> None:
     run.exchange.put(round_key(run.key, record["round"]), json.dumps(record).encode())
     run.records.append(record)
     if record["round"] >= 1:
+        run.exchange.remove(server_key(run.key, record["round"] - 1))
         for site in config.sites:
             run.exchange.remove(update_key(run.key, record["round"] - 1, site))
 

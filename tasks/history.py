@@ -18,7 +18,7 @@ _STAGES = {  # the rows of seconds.csv by the spans that belong to them
 
 
 def write(folder: Path, records: Sequence[dict[str, Any]], tracking: Sequence[Span], tail: float) -> None:
-    """rounds.csv, contributions.csv, bytes.csv and seconds.csv.
+    """rounds.csv, contributions.csv, refused.csv, bytes.csv and seconds.csv.
 
     Args:
         tracking: when the rounds were tracked.
@@ -28,6 +28,8 @@ def write(folder: Path, records: Sequence[dict[str, Any]], tracking: Sequence[Sp
     rounds = [(n, a["site"], name, value) for n, a in answers for name, value in a["metrics"].items()]
     _table(folder / "rounds.csv", rounds, ["round", "site", "name", "value"])
     _table(folder / "contributions.csv", _contributions(records), ["round", "site", "head", "labelled", "share"])
+    refused = [(r["round"], site, why) for r in records for site, why in r["aggregate"]["refused"].items()]
+    _table(folder / "refused.csv", refused, ["round", "site", "reason"])
     traffic = [(n, a["site"], a["sent"], a["received"]) for n, a in answers]
     _table(folder / "bytes.csv", traffic, ["round", "site", "sent", "received"])
     _table(folder / "seconds.csv", list(seconds(records, tracking, tail).items()), ["stage", "seconds"])

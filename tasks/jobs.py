@@ -60,6 +60,16 @@ def model_key(run: str, round: int) -> str:
     return f"{run}/round-{round:03d}/global.safetensors"
 
 
+def refused_key(run: str, round: int, site: str) -> str:
+    """Where an update that was refused is kept."""
+    return f"{run}/refused/{round:03d}-{site}.safetensors"
+
+
+def server_key(run: str, round: int) -> str:
+    """Where the server's optimiser keeps what it remembers after `round` aggregations."""
+    return f"{run}/round-{round:03d}/server.safetensors"
+
+
 def pooled_key(run: str) -> str:
     """Where the model trained on the data of all sites lies in the exchange, if there is one."""
     return f"{run}/pooled.safetensors"

@@ -112,6 +112,10 @@ class Tracker:
                 values.setdefault(name, []).append(value)
         means = {f"mean/{name}": sum(v) / len(v) for name, v in values.items()}
         means |= {f"worst/{n}": _worst(n, v) for n, v in values.items() if n.startswith("validation/")}
+        refused = record["aggregate"].get("refused", {})
+        means["refused"] = len(refused)
+        for site, why in refused.items():
+            self.client.set_tag(self.children[site], f"refused in round {step}", why)
         self._metrics(self.parent, means, step)
         if with_model:
             self._model(record["aggregate"]["key"], step)  # it takes over the metrics of its step

@@ -1,6 +1,6 @@
 """One round at one site: the global model in, a `SiteUpdate` out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,8 +12,8 @@ from mtmed.config import Config
 from mtmed.data import store
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask
-from mtmed.registry import find
 from mtmed.training import device, fisher
+from mtmed.training.corrections._base import Reference
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
@@ -38,11 +38,12 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
         net = checkpoint.network(mean, config.architecture).to(device.pick())
         memory = Memory(place.state, job.run)
         kept = memory.read(job.round)
+    others = _others(place, job, config, start)
     origin = {"data": place.digest(), "code": lineage.code(), "run": job.run}
     update = or_stopped(
         f"site {place.site!r}, round {job.round + 1}",
         place.stopped(f"{job.run}-{job.round:03d}"),
-        partial(local_round, net, studies, config, place.site, job.round, watch, kept),
+        partial(local_round, net, studies, config, place.site, job.round, watch, kept, others),
         Trained(net, kept, job.round, origin),
     )
     update = replace(update, lineage=origin)
@@ -70,10 +71,12 @@ def local_round(
     round: int,
     watch: Stopwatch,
     kept: Moments,
+    others: Mapping[str, torch.Tensor] | None = None,
 ) -> SiteUpdate:
     """Validate the model that came, train it in place, and measure the precision if the strategy asks for it.
 
-    `kept`, the optimiser's moments after the last round, become those after this one.
+    `kept`, the optimiser's moments after the last round, become those after this one. `others` are the precisions that
+    the other sites sent in the last round, summed.
     """
     training = [s for s in studies if s.split == "train"]
     seed = (config.federation.seed, round, site)
@@ -81,7 +84,9 @@ def local_round(
         metrics = _validation(net, [s for s in studies if s.split == "validation"])
     with watch("train"):
         span = Span(round, config.federation.rounds)
-        losses = train(net, training, config.training, span, generator(*seed, "train"), kept)
+        reference = Reference(checkpoint.weights(net), others or {}, len(training))
+        correct = config.strategy.correction.hook(net, reference)
+        losses = train(net, training, config.training, span, generator(*seed, "train"), kept, correct)
     with watch("fisher"):
         precision = _precision(net, training, config, seed)
     metrics |= {f"train/{head}": loss for head, loss in losses.items()}
@@ -89,11 +94,22 @@ def local_round(
     return SiteUpdate(site, round, checkpoint.weights(net), precision, labelled, len(training), metrics)
 
 
+def _others(place: Place, job: Job, config: Config, start: bytes) -> dict[str, torch.Tensor]:
+    """The global model's precision without what the site itself sent in the last round."""
+    own_key = update_key(job.run, job.round - 1, place.site)
+    if job.round == 0 or not config.strategy.correction.needs_precision:
+        return {}
+    total = checkpoint.read_model(start, job.models["start"])[0].precision
+    if not place.exchange.exists(own_key):  # the site took no part in the last round, or its update was refused
+        return dict(total)
+    own = checkpoint.read_update(place.exchange.get(own_key), own_key).precision
+    return {name: (value - own[name].float() if name in own else value).clamp(min=0) for name, value in total.items()}
+
+
 def _precision(
     net: MultiTask, studies: Sequence[Study], config: Config, seed: tuple[object, ...]
 ) -> dict[str, torch.Tensor]:
-    strategy = find("mtmed.aggregation", config.federation.strategy, "strategy").Strategy
-    if not strategy.needs_precision:
+    if not config.strategy.needs_precision:
         return {}
     values = fisher.precision(net, studies, config.training, generator(*seed, "fisher"))
     return {name: value.cpu() for name, value in values.items()}

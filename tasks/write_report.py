@@ -16,7 +16,7 @@ def write_report(config: Config, model: str, calibrated: str, results: str, out:
     """Render `out` from the outs of `federate` and `evaluate`."""
     folder = Path(model)
     facts = json.loads((folder / "federation.json").read_text())
-    tables = {n: pd.read_csv(folder / f"{n}.csv") for n in ("rounds", "contributions", "bytes", "seconds")}
+    tables = {n: pd.read_csv(folder / f"{n}.csv") for n in ("rounds", "contributions", "refused", "bytes", "seconds")}
     report = Report(
         title="MTMed federation",
         strategy=facts["strategy"],
@@ -27,6 +27,7 @@ def write_report(config: Config, model: str, calibrated: str, results: str, out:
         evaluations=evaluation.read(Path(results)),
         rounds=tables["rounds"],
         contributions=tables["contributions"],
+        refused=tables["refused"],
         traffic=tables["bytes"],
         seconds=tables["seconds"],
         temperatures=pd.read_csv(Path(calibrated) / "temperatures.csv"),

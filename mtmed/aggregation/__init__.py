@@ -1,5 +1,5 @@
-"""Strategies, one file each: how the updates of the sites become the next global model.
+"""How the updates of the sites become the next global model: a merge, then a server's step.
 
-A module here is found by its name in `federation.strategy`; it offers a frozen dataclass `Strategy` whose
-fields are the options that `strategies.<name>` may set.
+A strategy (mtmed/aggregation/strategy.py) is a named combination of them. Each merge is a file in merges/, each
+server's optimiser one in servers/; what they have in common starts with _ there.
 """

@@ -60,6 +60,7 @@ class Report:
         primary: the metric that each kind of head is judged by, e.g. `{"segmentation": "dice"}`.
         rounds: columns round, site, name, value; names are `train/<head>` and `validation/<head>/<metric>`.
         contributions: columns round, site, head, labelled, share.
+        refused: columns round, site, reason.
         traffic: columns round, site, sent, received, in bytes.
         seconds: columns stage, seconds.
         temperatures: columns model, head, temperature, images (validation images that it was found on), sites.
@@ -74,6 +75,7 @@ class Report:
     evaluations: Sequence[SiteEvaluation]
     rounds: pd.DataFrame
     contributions: pd.DataFrame
+    refused: pd.DataFrame
     traffic: pd.DataFrame
     seconds: pd.DataFrame
     temperatures: pd.DataFrame
@@ -83,6 +85,7 @@ class Report:
 FRAMES = {
     "rounds": ("round", "site", "name", "value"),
     "contributions": ("round", "site", "head", "labelled", "share"),
+    "refused": ("round", "site", "reason"),
     "traffic": ("round", "site", "sent", "received"),
     "seconds": ("stage", "seconds"),
     "temperatures": ("model", "head", "temperature", "images", "sites"),

@@ -36,14 +36,13 @@ def _contributor(report: Report, site: str) -> dict[str, Any]:
 
 
 def absences(report: Report) -> list[str]:
-    """One sentence per site that missed rounds: nobody is dropped in silence."""
-    table = report.contributions
-    if table.empty:
-        return []
+    """A sentence per refused update, and one per site that missed rounds: nobody is dropped in silence."""
+    table, refused = report.contributions, report.refused
+    out = [f"{r.site}, round {r.round}: its update was refused; {r.reason}." for r in refused.itertuples()]
     every = set(table["round"])
-    out = []
     for site in sorted(s.name for s in report.sites):
         missed = every - set(table.loc[table["site"] == site, "round"])
+        missed -= set(refused.loc[refused["site"] == site, "round"])
         if missed:
             out.append(f"{site} sent nothing in {quantity(len(missed), 'round')}: {ranges(missed)}.")
     return out

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from mtmed.errors import NotFinite
 from mtmed.models.multitask import MultiTask
 from mtmed.specs import TrainingSpec
 from mtmed.training import device, optimizer
+from mtmed.training.corrections._base import Hook
 from mtmed.training.finite import Guard
 from mtmed.training.loader import batches
 from mtmed.training.loss import head_losses, hybrid, present_heads
@@ -33,6 +35,7 @@ def train(
     span: Span,
     generator: torch.Generator,
     kept: optimizer.Moments | None = None,
+    correct: Hook = lambda: None,
 ) -> dict[str, float]:
     """Train in place for the configured epochs or steps; the mean loss per head of the last pass.
 
@@ -41,6 +44,7 @@ def train(
     Args:
         kept: the optimiser's moments after the site's last round, replaced by those after this one; without
             it, or where it is empty, they start afresh.
+        correct: adds to the gradients of a step (mtmed/training/corrections).
 
     Raises:
         NotFinite: pixels, a loss or the gradient are not finite. The model and `kept` are then those after the last
@@ -55,13 +59,18 @@ def train(
     losses: dict[str, list[float]] = defaultdict(list)
     model.train()
     guard = Guard(model)
+    average = AveragedModel(model) if spec.average < 1 else None
     feed = _endless(studies, heads, spec, generator)
     try:
         for step in range(steps):
             optimizer.set_rate(adam, rate(spec, span, step / steps))
-            for head, loss in _step(model, adam, to_device(next(feed), place), spec, guard).items():
+            for head, loss in _step(model, adam, to_device(next(feed), place), spec, guard, correct).items():
                 if step >= steps - per_epoch:
                     losses[head].append(loss)
+            if average is not None and step >= spec.average * steps:
+                average.update_parameters(model)
+        if average is not None:
+            model.load_state_dict(average.module.state_dict())
     except NotFinite as error:
         error.step = step + 1
         raise
@@ -80,7 +89,12 @@ def _endless(
 
 
 def _step(
-    model: MultiTask, adam: torch.optim.Optimizer, batch: Batch, spec: TrainingSpec, guard: Guard
+    model: MultiTask,
+    adam: torch.optim.Optimizer,
+    batch: Batch,
+    spec: TrainingSpec,
+    guard: Guard,
+    correct: Hook,
 ) -> dict[str, float]:
     heads = present_heads(batch)
     if not heads:
@@ -91,6 +105,7 @@ def _step(
         losses = head_losses(model, outputs, batch)
         adam.zero_grad(set_to_none=True)
         hybrid(model, losses).backward()
+        correct()
         numbers = guard.clip(losses, spec.clip_norm, batch.studies)
     adam.step()
     return numbers

@@ -6,17 +6,18 @@ CHANGELOG.md.
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mtmed.aggregation import bayes
-from mtmed.registry import find, names
+from mtmed.aggregation.strategy import NAMED, Strategy, strategy
 from mtmed.types import GlobalModel, SiteUpdate
 
 PATH = Path(__file__).with_name("aggregation.json")
 SHAPES = {"encoder.w": (2, 3), "encoder.running_mean": (2,), "heads.masks.w": (2, 2), "heads.finding.b": (3,)}
+KINDS = {"masks": "segmentation", "finding": "classification"}
 LABELS = {"alder": {"masks": 8, "finding": 3}, "birch": {"finding": 20}, "cedar": {"masks": 1, "finding": 0}}
 
 
@@ -43,18 +44,20 @@ def _update(k: int, site: str) -> SiteUpdate:
 def results() -> dict[str, Any]:
     """{strategy: {mean, precision, contributions}}."""
     model, sites = updates()
-    strategies = {name: find("mtmed.aggregation", name, "strategy").Strategy() for name in names("mtmed.aggregation")}
-    strategies["bayes"] = bayes.Strategy(alpha=0.1, a=1, b=0.5)  # as docs/method.md writes it, every term at work
-    strategies["bayes, the Laplace product"] = bayes.Strategy(alpha=0, a=1, b=1)
-    return {name: _result(strategy, model, sites) for name, strategy in strategies.items()}
+    found = {name: strategy(name, {}) for name in NAMED}
+    found["bayes"] = strategy("bayes", {"alpha": 0.1, "a": 1, "b": 0.5})  # docs/method.md's, every term at work
+    found["bayes, the Laplace product"] = strategy("bayes", {"alpha": 0, "a": 1, "b": 1})
+    return {name: _result(one, model, sites) for name, one in found.items()}
 
 
-def _result(strategy: Any, model: GlobalModel, sites: list[SiteUpdate]) -> dict[str, Any]:
-    after, shares = strategy.merge(model, sites)
+def _result(one: Strategy, model: GlobalModel, sites: list[SiteUpdate]) -> dict[str, Any]:
+    first = one.aggregate(model, sites, KINDS)
+    again = one.aggregate(first.model, [replace(u, round=5) for u in sites], KINDS, first.state)
     return {
-        "mean": {n: v.flatten().tolist() for n, v in after.mean.items()},
-        "precision": {n: v.flatten().tolist() for n, v in after.precision.items()},
-        "contributions": shares,
+        "mean": {n: v.flatten().tolist() for n, v in first.model.mean.items()},
+        "mean, a round later": {n: v.flatten().tolist() for n, v in again.model.mean.items()},
+        "precision": {n: v.flatten().tolist() for n, v in first.model.precision.items()},
+        "contributions": first.shares,
     }
 
 

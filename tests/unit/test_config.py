@@ -70,6 +70,9 @@ MISTAKES = [
     # an unknown name
     ("federation:strategy", "bays", "unknown strategy 'bays': expected one of bayes, .*did you mean 'bayes'"),
     ("strategies:fedavgg", {}, "unknown strategy 'fedavgg': .*did you mean 'fedavg'"),
+    ("strategies:mine", {"merge": "medain"}, "unknown merge 'medain': .*did you mean 'median'"),
+    ("strategies:mine", {"merge": "median", "server": "adm"}, "unknown server 'adm': .*did you mean 'adam'"),
+    ("strategies:mine", {"merge": 3}, "strategies.mine.merge: expected a name, got 3"),
     ("heads:masks:kind", "segmentatoin", "unknown head kind 'segmentatoin': .*did you mean 'segmentation'"),
     ("heads:masks:modalities", ["chest-xray"], "unknown modality 'chest-xray': .*did you mean 'chest_xray'"),
     ("phantom:alder:modality", "ct", "unknown modality 'ct': expected one of chest_xray, mammography"),
@@ -94,7 +97,7 @@ MISTAKES = [
     ("split:fold", 5, "fold 5 of 5: folds are counted from 0 to 4"),
     ("phantom:alder:patients", 1, "phantom.alder.patients: .*greater than or equal to 5, got 1"),
     ("strategies:bayes:alpha", -1, "strategies.bayes.alpha: expected a number from 0 up, got -1"),
-    ("strategies:bayes:alpha", "much", "strategies.bayes.alpha: .*valid number.*got 'much'"),
+    ("strategies:bayes:alpha", "much", "strategies.bayes.alpha: expected a number, got 'much'"),
     ("strategies:bayes", None, "strategies.bayes: .*dictionary"),
     ("sites:alder:options", {"where": 3}, "sites.alder.options.where: .*dictionary, got 3"),
     ("heads:masks:classes", [], "heads.masks.classes: expected one or several different names"),

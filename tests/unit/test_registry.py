@@ -5,12 +5,21 @@ import pytest
 from mtmed.errors import UserError, unknown
 from mtmed.registry import find, names
 
+PROMISED = {
+    "mtmed.heads": ("Decoder", "FORM", "METRICS", "PRIMARY", "metrics", "probabilities"),
+    "mtmed.aggregation.merges": ("Merge",),
+    "mtmed.aggregation.servers": ("Server",),
+    "mtmed.datasets": ("CARD",),
+    "mtmed.data.rules": ("Rule", "default"),
+}
+
 
 @pytest.mark.parametrize(
     ("package", "known"),
     [
         ("mtmed.heads", ["classification", "detection", "regression", "segmentation"]),
-        ("mtmed.aggregation", ["bayes", "fedavg", "label_aware", "local"]),
+        ("mtmed.aggregation.merges", ["bayes", "examples", "labels", "nothing"]),
+        ("mtmed.aggregation.servers", ["adam", "momentum", "plain"]),
     ],
 )
 def test_public_modules_are_found(package, known):
@@ -20,16 +29,10 @@ def test_public_modules_are_found(package, known):
         assert find(package, name, "thing").__name__ == f"{package}.{name}"
 
 
-@pytest.mark.parametrize("package", ["mtmed.heads", "mtmed.aggregation", "mtmed.datasets", "mtmed.data.rules"])
+@pytest.mark.parametrize("package", [*PROMISED])
 def test_what_a_package_promises_is_there(package):
-    promised = {
-        "mtmed.heads": ("Decoder", "FORM", "METRICS", "PRIMARY", "metrics", "probabilities"),
-        "mtmed.aggregation": ("Strategy",),
-        "mtmed.datasets": ("CARD",),
-        "mtmed.data.rules": ("Rule", "default"),
-    }
     for name in names(package):
-        for attribute in promised[package]:
+        for attribute in PROMISED[package]:
             assert hasattr(find(package, name, "thing"), attribute)
 
 
@@ -39,10 +42,10 @@ def test_a_reader_says_exams_or_has_studies_and_options_of_its_own():
         assert hasattr(reader, "exams") or (hasattr(reader, "studies") and hasattr(reader, "Options")), name
 
 
-@pytest.mark.parametrize("name", ["_base", "", "os", "bayes.Strategy", "..config", "__init__"])
+@pytest.mark.parametrize("name", ["_base", "", "os", "bayes.Merge", "..config", "__init__"])
 def test_nothing_else_is_found(name):
-    with pytest.raises(UserError, match="unknown strategy"):
-        find("mtmed.aggregation", name, "strategy")
+    with pytest.raises(UserError, match="unknown merge"):
+        find("mtmed.aggregation.merges", name, "merge")
 
 
 def test_the_nearest_name_is_suggested():

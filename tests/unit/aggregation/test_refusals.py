@@ -1,17 +1,19 @@
 """What a coordinator must not take from a site: every refusal is one line that names the site."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
-from mtmed.aggregation import bayes
+from mtmed.aggregation.incoming import Gate
+from mtmed.aggregation.strategy import NAMED, strategy
 from mtmed.errors import UserError
-from mtmed.registry import find, names
 from mtmed.types import GlobalModel, SiteUpdate
 
 MEAN = {"encoder.w": torch.zeros(2, 3), "heads.masks.b": torch.zeros(2)}
 MODEL = GlobalModel(2, MEAN, {}, {"run": "x"})
+BAYES = strategy("bayes", {})
 GOOD = SiteUpdate("alder", 2, MEAN, {n: torch.ones(v.shape) for n, v in MEAN.items()}, {"masks": 4}, 5)
 
 
@@ -48,47 +50,83 @@ BAD = {
     ),
     "precision of another shape": (
         {"precision": GOOD.precision | {"encoder.w": torch.ones(3)}},
-        r"precision.*'encoder.w' has shape \(3,\), expected \(2, 3\)",
+        r"its precision: .*'encoder.w' has shape \(3,\), expected \(2, 3\)",
     ),
     "precision of an unknown tensor": (
         {"precision": GOOD.precision | {"encoder.x": torch.ones(3)}},
-        "precision.*'encoder.x'.*expected None",
+        "its precision: .*'encoder.x'.*expected None",
+    ),
+    "a precision of what is not labelled": (
+        {"labelled": {"masks": 0}},
+        "a precision in 'heads.masks.b', and says that it has no label for 'masks'",
     ),
     "negative examples": ({"examples": -1}, "negative number of examples"),
     "negative labels": ({"labelled": {"masks": -4}}, "negative number of examples"),
 }
 
 
-@pytest.mark.parametrize("name", names("mtmed.aggregation"))
+@pytest.mark.parametrize("name", NAMED)
 @pytest.mark.parametrize("bad", BAD)
-def test_a_bad_update_is_refused(name, bad):
+def test_a_bad_update_is_refused_and_the_round_goes_on(name, bad):
     changes, expected = BAD[bad]
-    strategy = find("mtmed.aggregation", name, "strategy").Strategy()
-    strategy.aggregate(MODEL, [GOOD])
-    with pytest.raises(UserError, match=expected) as caught:
-        strategy.aggregate(MODEL, [replace(GOOD, site="birch"), replace(GOOD, **changes)])
-    assert "site 'alder'" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    one, other = strategy(name, {}), replace(GOOD, site="birch")
+    found = one.aggregate(MODEL, [other, replace(GOOD, **changes)])
+    assert list(found.refused) == ["alder"]
+    assert re.search(expected, found.refused["alder"])
+    assert "\n" not in found.refused["alder"]
+    without = one.aggregate(MODEL, [other])
+    assert without.refused == {}
+    assert all(torch.equal(found.model.mean[n], without.model.mean[n]) for n in MEAN)
+    assert found.shares == without.shares
+    with pytest.raises(UserError, match=f"round 2: all updates are refused; that of site 'alder': .*{expected}"):
+        one.aggregate(MODEL, [replace(GOOD, **changes)])
+
+
+def near(site, move, sure=1.0):
+    """An update that went so far in each element."""
+    mean = {n: v + move for n, v in MEAN.items()}
+    return replace(GOOD, site=site, mean=mean, precision={n: torch.full(v.shape, sure) for n, v in MEAN.items()})
+
+
+def test_a_move_far_out_is_refused():
+    sites = [near("a", 1.0), near("b", -1.2), near("c", 0.8), near("d", 30.0)]
+    found = BAYES.aggregate(MODEL, sites)
+    assert list(found.refused) == ["d"]
+    assert re.search(r"it went a distance of 84.9, 27.3 times the sites' median: .*gate.move", found.refused["d"])
+    assert not BAYES.aggregate(MODEL, sites, gate=Gate(move=1e9)).refused
+    assert not BAYES.aggregate(MODEL, sites[2:]).refused, "of two sites nobody can say which one is far out"
+
+
+def test_a_precision_far_out_is_refused():
+    sites = [near("a", 1.0, 2.0), near("b", -1.2, 0.01), near("c", 0.8, 9.0), near("d", 1.0, 1e6)]
+    found = BAYES.aggregate(MODEL, sites)
+    assert list(found.refused) == ["d"]
+    assert "claims a precision" in found.refused["d"]
+    assert "raise federation.gate.precision" in found.refused["d"]
+
+
+def test_sites_that_do_not_move_are_no_measure():
+    assert not BAYES.aggregate(MODEL, [near(s, 0.0) for s in "abc"] + [near("d", 1.0)]).refused
 
 
 def test_a_round_without_updates_is_refused():
     with pytest.raises(UserError, match="round 2 has no updates"):
-        bayes.Strategy().aggregate(MODEL, [])
+        BAYES.aggregate(MODEL, [])
 
 
 def test_a_site_counts_once():
     with pytest.raises(UserError, match="site 'alder' sent two updates in round 2"):
-        bayes.Strategy().aggregate(MODEL, [GOOD, replace(GOOD, site="birch"), GOOD])
+        BAYES.aggregate(MODEL, [GOOD, replace(GOOD, site="birch"), GOOD])
 
 
 @pytest.mark.parametrize("option", ["alpha", "a", "b"])
 @pytest.mark.parametrize("value", [-0.1, float("nan")])
 def test_bayes_refuses_impossible_options(option, value):
     with pytest.raises(UserError, match=rf"strategies\.bayes\.{option}: expected a number from 0 up, got"):
-        bayes.Strategy(**{option: value})
+        strategy("bayes", {option: value})
 
 
 def test_the_aggregated_model_keeps_its_lineage_and_counts_the_round():
-    result = bayes.Strategy().aggregate(MODEL, [GOOD])
+    result = BAYES.aggregate(MODEL, [GOOD]).model
     assert (result.round, result.lineage) == (3, {"run": "x"})
     assert {v.dtype for v in result.mean.values()} == {torch.float32}

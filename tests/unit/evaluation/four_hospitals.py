@@ -141,6 +141,7 @@ def make_report() -> Report:
         evaluations=make_evaluations(),
         rounds=curves,
         contributions=shares,
+        refused=pd.DataFrame(columns=["round", "site", "reason"]),
         traffic=traffic,
         seconds=pd.DataFrame(stages.items(), columns=["stage", "seconds"]),
         temperatures=_temperatures(),

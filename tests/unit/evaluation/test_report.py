@@ -118,6 +118,7 @@ def test_a_run_that_recorded_nothing(report, tmp_path):
         overlays=(),
         rounds=nothing,
         contributions=nothing,
+        refused=nothing,
         traffic=nothing,
         seconds=nothing,
         temperatures=nothing,
@@ -174,3 +175,13 @@ def test_a_site_that_never_came_is_named(report):
     table = report.contributions
     gone = replace(report, contributions=table[table["site"] != "birch"])
     assert "birch sent nothing in 10 rounds: 1–10." in absences(gone)
+
+
+def test_a_refused_update_is_told_with_its_reason(report, tmp_path):
+    table = report.contributions
+    without = table[(table["site"] != "birch") | (table["round"] != 3)]
+    refused = pd.DataFrame([(3, "birch", "it is not finite in 'encoder.w'")], columns=["round", "site", "reason"])
+    told = replace(report, contributions=without, refused=refused)
+    assert absences(told)[0] == "birch, round 3: its update was refused; it is not finite in 'encoder.w'."
+    assert not [line for line in absences(told) if "birch sent nothing" in line]
+    assert "its update was refused; it is not finite" in rendered(told, tmp_path / "r.html")

@@ -32,13 +32,14 @@ RECORDS = [
                 "encoder": {"alder": 0.6, "birch": 0.4},
                 "masks": {"alder": 1.0, "birch": 0.0},
             },
+            "refused": {},
         },
         "wall": 10.0,
     },
     {
         "round": 1,
         "sites": [answer("alder", [("validate", 20, 21)], **{"train/masks": 0.25})],
-        "aggregate": {"span": ("aggregation", 21.0, 21.5), "contributions": {}},
+        "aggregate": {"span": ("aggregation", 21.0, 21.5), "contributions": {}, "refused": {"birch": "it is late"}},
         "wall": 2.0,
     },
 ]
@@ -67,7 +68,7 @@ def test_clocks_that_disagree_leave_no_negative_rest():
 def test_tables(tmp_path):
     history.write(tmp_path, RECORDS, [], 0.5)
     tables = {p.name: pd.read_csv(p) for p in tmp_path.iterdir()}
-    assert sorted(tables) == ["bytes.csv", "contributions.csv", "rounds.csv", "seconds.csv"]
+    assert sorted(tables) == ["bytes.csv", "contributions.csv", "refused.csv", "rounds.csv", "seconds.csv"]
     assert tables["rounds.csv"].values.tolist() == [
         [0, "alder", "train/masks", 0.5],
         [1, "alder", "train/masks", 0.25],
@@ -76,6 +77,7 @@ def test_tables(tmp_path):
         [0, "alder", "masks", 3, 1.0],
         [0, "birch", "masks", 0, 0.0],
     ]
+    assert tables["refused.csv"].values.tolist() == [[1, "birch", "it is late"]]
     assert tables["bytes.csv"].values.tolist() == [
         [0, "alder", 10, 20],
         [0, "birch", 10, 20],

@@ -150,7 +150,9 @@ def test_the_name_of_settled_weights_is_no_place_to_read_from():
 
 def published(config):
     run = opened(config)
-    run.records.append({"round": 0, "wall": 0.0, "sites": [], "aggregate": {"span": ("x", 0, 0), "contributions": {}}})
+    run.records.append(
+        {"round": 0, "wall": 0.0, "sites": [], "aggregate": {"span": ("x", 0, 0), "contributions": {}, "refused": {}}}
+    )
     run.exchange.put(model_key(run.key, 1), run.exchange.get(model_key(run.key, 0)))
     federation.publish(run, config, "out")
     return evaluation.published("out")

@@ -8,14 +8,16 @@ import pytest
 import torch
 
 from mtmed import checkpoint
+from mtmed.aggregation.strategy import NAMED
 from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
 from mtmed.registry import names
+from mtmed.training.corrections import prior
 from tasks import federation
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
-from tasks.jobs import Job, accept, model_key, update_key
+from tasks.jobs import Job, accept, model_key, refused_key, server_key, update_key
 from tasks.site import Place
 from tasks.survey_site import survey_site
 from tasks.train_alone import own_model, reference_key, train_alone, train_pooled
@@ -42,7 +44,7 @@ def world(tmp_path):
     for name, labelled in LABELS.items():
         write_site(tmp_path / name, name, labelled)
 
-    def make(strategy="bayes", **changes):
+    def make(strategy="bayes", strategies=None, **changes):
         heads = {
             h.name: {"kind": h.kind, "classes": h.classes, "modalities": names("mtmed.modalities")} for h in tiny.HEADS
         }
@@ -58,6 +60,7 @@ def world(tmp_path):
                 "exchange": str(tmp_path / "exchange"),
                 **changes,
             },
+            "strategies": strategies or {},
         }
         config = settled(parse(raw))
         exchange = Exchange(config.federation.exchange)
@@ -143,13 +146,14 @@ def test_a_round_replayed_from_its_updates_is_bit_equal(world):
     config, places = world()
     run = played(config, places, 1)
     model = run.exchange.get(model_key(run.key, 1))
-    keys = [update_key(run.key, 0, site) for site in ("birch", "alder")]
+    keys = {site: update_key(run.key, 0, site) for site in ("birch", "alder")}
     aggregate(config, run.exchange, run.key, model_key(run.key, 0), keys)
     assert run.exchange.get(model_key(run.key, 1)) == model
 
 
-def test_a_stopped_run_goes_on_where_it_stopped(world, capsys):
-    config, places = world()
+@pytest.mark.parametrize("strategy", NAMED)
+def test_a_stopped_run_goes_on_where_it_stopped(world, capsys, strategy):
+    config, places = world(strategy)
     whole = played(config, places)
     expected = whole.exchange.get(model_key(whole.key, 2))
     whole.exchange.remove(whole.key)
@@ -173,10 +177,49 @@ def test_a_round_that_was_not_closed_is_done_again(world):
 
 
 def test_updates_are_forgotten_one_round_later(world):
-    config, places = world()
+    config, places = world("fedadam")
     run = played(config, places)
     there = [run.exchange.exists(update_key(run.key, r, "alder")) for r in (0, 1)]
     assert there == [False, True]
+    assert [run.exchange.exists(server_key(run.key, r)) for r in (0, 1, 2)] == [False, True, True]
+
+
+def test_a_refused_update_is_kept_and_the_round_goes_on(world, tmp_path, capsys):
+    config, places = world()
+    run = federation.open_run(config, survey(config, places))
+    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    key = update_key(run.key, 0, "birch")
+    broken = checkpoint.read_update(run.exchange.get(key))
+    broken.mean[next(iter(broken.mean))].fill_(float("nan"))
+    run.exchange.put(key, checkpoint.update_bytes(broken))
+    record = federation.aggregate_round(run, config, 0, updates)
+    federation.close_round(run, config, record)
+    assert "the update of birch is refused: it is not finite" in capsys.readouterr().out
+    kept = checkpoint.read_update(run.exchange.get(refused_key(run.key, 0, "birch")))
+    assert any(v.isnan().any() for v in kept.mean.values())
+    play(config, places, run)
+    federation.publish(run, config, str(tmp_path / "out"))
+    table = pd.read_csv(tmp_path / "out" / "refused.csv")
+    assert table[["round", "site"]].values.tolist() == [[0, "birch"]]
+
+
+def test_a_file_that_is_no_update_is_refused(world):
+    config, places = world()
+    run = federation.open_run(config, survey(config, places))
+    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    run.exchange.put(update_key(run.key, 0, "birch"), b"no update")
+    assert (
+        "not a safetensors file" in federation.aggregate_round(run, config, 0, updates)["aggregate"]["refused"]["birch"]
+    )
+
+
+def test_an_update_under_another_sites_name_is_refused(world):
+    config, places = world()
+    run = federation.open_run(config, survey(config, places))
+    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    run.exchange.put(update_key(run.key, 0, "birch"), run.exchange.get(update_key(run.key, 0, "alder")))
+    refused = federation.aggregate_round(run, config, 0, updates)["aggregate"]["refused"]
+    assert refused == {"birch": "it says that it is of site 'alder'"}
 
 
 def test_other_data_are_another_run(world):
@@ -184,6 +227,23 @@ def test_other_data_are_another_run(world):
     one = federation.open_run(config, survey(config, places))
     write_site(places["birch"].data, "other", LABELS["birch"])
     assert federation.open_run(config, survey(config, places)).key != one.key
+
+
+def test_a_local_prior_is_what_the_others_sent(world, monkeypatch):
+    config, places = world("mine", strategies={"mine": {"merge": "labels", "correction": "prior"}})
+    seen = []
+    plain = prior.Correction.hook
+    monkeypatch.setattr(
+        prior.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
+    )
+    run = played(config, places, 1)
+    sent = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch"))).precision
+    play(config, places, run)
+    assert [bool(r.others) for r in seen] == [False, False, True, True]
+    of_alder = {name: value for name, value in seen[2].others.items() if value.any()}
+    assert of_alder.keys() == {name for name, value in sent.items() if value.any()}
+    for name, value in of_alder.items():
+        torch.testing.assert_close(value, sent[name].float(), rtol=1e-2, atol=1e-2 * float(sent[name].max()))
 
 
 @pytest.mark.parametrize("strategy", ["bayes", "local"])
@@ -253,6 +313,7 @@ def test_publishing_writes_the_last_model_and_its_history(world, tmp_path):
     assert sorted(p.name for p in path.parent.glob("*.csv")) == [
         "bytes.csv",
         "contributions.csv",
+        "refused.csv",
         "rounds.csv",
         "seconds.csv",
     ]

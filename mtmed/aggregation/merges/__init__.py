@@ -1,0 +1,1 @@
+"""Merges, one file each: where the sites' updates pull the global model. A module offers a frozen dataclass `Merge`."""

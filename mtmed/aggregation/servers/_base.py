@@ -1,0 +1,21 @@
+"""What servers' optimisers have in common: the merged move is a gradient that they follow (Reddi et al. 2021)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Server(ABC):
+    """One step of the global model."""
+
+    @abstractmethod
+    def step(self, move: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The model's move, and what is to be remembered, from the merged move and what was remembered; all in double.
+
+        `state` is empty in the first round, and again where what was remembered is lost.
+        """

@@ -1,0 +1,162 @@
+"""Merges and servers' optimisers, one by one, by hand; and that any merge goes with any server."""
+
+from itertools import product
+
+import pytest
+import torch
+
+from mtmed.aggregation import piece
+from mtmed.aggregation.incoming import Gate
+from mtmed.aggregation.strategy import strategy
+from mtmed.errors import UserError
+from mtmed.registry import names
+from mtmed.types import GlobalModel, SiteUpdate
+
+KINDS = {"masks": "segmentation", "finding": "classification"}
+START = GlobalModel(0, {"encoder.w": torch.zeros(2), "heads.masks.w": torch.zeros(2)})
+
+
+def site(name, encoder, head, masks=0, finding=0, precision=None):
+    mean = {"encoder.w": torch.tensor(encoder), "heads.masks.w": torch.tensor(head)}
+    labelled = {"masks": masks, "finding": finding}
+    return SiteUpdate(name, 0, mean, precision or {}, labelled, max(masks, finding, 1))
+
+
+A = site("a", [1.0, 1.0], [1.0, 1.0], masks=10)
+B = site("b", [2.0, 9.0], [2.0, 4.0], masks=30)
+C = site("c", [9.0, 2.0], [9.0, 9.0], finding=40)
+D = site("d", [4.0, 4.0], [4.0, 2.0], masks=20)
+EVERYONE = [A, B, C, D]
+
+
+def merged(name, sites=EVERYONE, **options):
+    found = strategy(name, options).aggregate(START, sites, KINDS, gate=Gate(move=1e9))
+    return {n: v.tolist() for n, v in found.model.mean.items()}
+
+
+def test_the_median_is_of_sites_that_a_label_reaches():
+    found = merged("median")
+    assert found["encoder.w"] == [3.0, 3.0]
+    assert found["heads.masks.w"] == [2.0, 2.0], "c draws no masks"
+
+
+def test_one_site_far_out_does_not_move_the_median_far():
+    wild = site("c", [1e6, -1e6], [1e6, 1e6], masks=1)
+    assert merged("median", [A, B, wild])["encoder.w"] == [2.0, 1.0]
+
+
+def test_a_trimmed_mean_leaves_the_ends_out():
+    found = merged("trimmed_mean")
+    assert found["encoder.w"] == [3.0, 3.0], "one of four at each end"
+    assert found["heads.masks.w"] == [2.0, 2.0]
+    assert merged("trimmed_mean", trim=0)["encoder.w"] == [4.0, 4.0]
+    assert merged("trimmed_mean", [A, B])["encoder.w"] == [1.5, 5.0], "of two nobody can be left out"
+
+
+def test_masks_only_moves_the_encoder_by_masks():
+    found = merged("masks_only")
+    assert found["encoder.w"] == pytest.approx([(10 + 60 + 80) / 60, (10 + 270 + 80) / 60])
+    assert found["heads.masks.w"] == merged("label_aware")["heads.masks.w"]
+    assert merged("masks_only", [C])["encoder.w"] == [9.0, 2.0], "where nobody draws, all count"
+
+
+def test_fisher_weighs_by_element():
+    sure = {"encoder.w": torch.tensor([3.0, 1.0])}
+    other = {"encoder.w": torch.tensor([1.0, 1.0])}
+    sites = [
+        site("a", [1.0, 1.0], [1.0, 1.0], masks=10, precision=sure),
+        site("b", [2.0, 9.0], [2.0, 4.0], masks=30, precision=other),
+    ]
+    assert merged("fisher", sites, damping=0)["encoder.w"] == pytest.approx([(3 + 2) / 4, (1 + 9) / 2])
+    assert merged("fisher", sites, damping=1e9)["encoder.w"] == pytest.approx([1.5, 5.0])
+    assert merged("fisher", sites)["heads.masks.w"] == pytest.approx([1.75, 3.25]), "no precision: by labels"
+
+
+def rounds(name, count, **options):
+    """The global model after so many rounds in which every site goes 1 further than the model."""
+    one, model, state = strategy(name, options), START, None
+    for round in range(count):
+        update = SiteUpdate("a", round, {n: v + 1 for n, v in model.mean.items()}, {}, {"masks": 1}, 1)
+        found = one.aggregate(model, [update], KINDS, state)
+        model, state = found.model, found.state
+    return model.mean["encoder.w"].tolist(), state
+
+
+def test_momentum_keeps_a_part_of_the_last_move():
+    at, state = rounds("fedavgm", 3, momentum=0.5, server_rate=1)
+    assert at == pytest.approx([1 + 1.5 + 1.75] * 2)
+    assert state["encoder.w/velocity"].tolist() == [1.75, 1.75]
+
+
+def test_adam_by_the_published_formula():
+    at, _ = rounds("fedadam", 2, server_rate=0.1, momentum=0.9, spread=0.99, adaptivity=0.001)
+    expected, first, second = 0.0, 0.0, 1e-6
+    for _ in range(2):
+        first, second = 0.9 * first + 0.1, 0.99 * second + 0.01
+        expected += 0.1 * first / (second**0.5 + 0.001)
+    assert at == pytest.approx([expected] * 2)
+
+
+def test_a_server_without_memory_remembers_nothing():
+    assert rounds("fedavg", 2) == ([2.0, 2.0], {})
+
+
+def test_statistics_of_batch_norm_are_no_directions():
+    model = GlobalModel(0, {"encoder.n.running_var": torch.ones(2)})
+    update = SiteUpdate("a", 0, {"encoder.n.running_var": torch.full((2,), 0.1)}, {}, {}, 1)
+    found = strategy("fedavgm", {"server_rate": 9}).aggregate(model, [update])
+    torch.testing.assert_close(found.model.mean["encoder.n.running_var"], torch.full((2,), 0.1))
+    assert not found.state
+
+
+@pytest.mark.parametrize(
+    ("merge", "server"), [*product(names("mtmed.aggregation.merges"), names("mtmed.aggregation.servers"))]
+)
+def test_any_merge_goes_with_any_server(merge, server):
+    mine = strategy("mine", {"merge": merge, "server": server})
+    found = mine.aggregate(START, EVERYONE, KINDS)
+    moved = any(v.any() for v in found.model.mean.values())
+    assert moved == (merge != "nothing")
+    assert bool(found.state) == (server != "plain" and merge != "nothing")
+
+
+@pytest.mark.parametrize("name", ["bayes", "fisher", "label_aware", "median", "trimmed_mean"])
+def test_pieces_give_what_the_whole_gives(name, monkeypatch):
+    draw = torch.Generator().manual_seed(1)
+    model = GlobalModel(0, {"encoder.w": torch.randn(30, 7, generator=draw)})
+    sites = [
+        SiteUpdate(
+            s,
+            0,
+            {"encoder.w": torch.randn(30, 7, generator=draw)},
+            {"encoder.w": torch.rand(30, 7, generator=draw)},
+            {"masks": 3 + k},
+            9,
+        )
+        for k, s in enumerate("abc")
+    ]
+    whole = strategy(name, {}).aggregate(model, sites, KINDS)
+    monkeypatch.setattr(piece, "ELEMENTS", 50)
+    cut = strategy(name, {}).aggregate(model, sites, KINDS)
+    torch.testing.assert_close(cut.model.mean, whole.model.mean, rtol=1e-6, atol=1e-7)
+    for part, shares in whole.shares.items():
+        assert cut.shares[part] == pytest.approx(shares)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        (
+            "trimmed_mean",
+            {"trim": 0.5},
+            "strategies.trimmed_mean.trim: expected a number from 0 to below 0.5, got",
+        ),
+        ("fisher", {"damping": -1}, "strategies.fisher.damping: expected a number from 0 up, got -1"),
+        ("fedavgm", {"momentum": 1}, "strategies.fedavgm.momentum: expected a number from 0 to below 1, got 1"),
+        ("fedadam", {"adaptivity": 0}, "strategies.fedadam.adaptivity: expected a number from 1e-12 up, got 0"),
+        ("fedadam", {"spread": 2}, "strategies.fedadam.spread: expected"),
+    ],
+)
+def test_impossible_options_are_one_line(name, options, expected):
+    with pytest.raises(UserError, match=expected):
+        strategy(name, options)
