@@ -21,6 +21,7 @@ from mtmed.types import SPLITS, Study
 PARAMS = Path("experiments/real/params.yaml")
 KEPT = Path("build/compare/films")  # prepared once; a fold is drawn from the pseudonyms
 FOLDS, VALIDATION = 5, 0.1
+WEIGHTS = {"classification": 0.3}  # in the hybrid loss, as in params.yaml
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ def raw() -> dict[str, Any]:
     for name, site in raw["sites"].items():
         if name != "nih":
             site["options"].setdefault("heads", {})["pneumonia"] = None
-    raw["heads"] = {n: {**h, "weight": 1.0} for n, h in raw["heads"].items() if h["modalities"] == ["chest_xray"]}
+    films = {n: h for n, h in raw["heads"].items() if h["modalities"] == ["chest_xray"]}
+    raw["heads"] = {n: {**h, "weight": WEIGHTS.get(h["kind"], 1.0)} for n, h in films.items()}
     raw["training"] |= {"batch_size": 16, "warmup_rounds": 0.05}
     return raw
 
