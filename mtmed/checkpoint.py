@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -153,6 +153,42 @@ def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
         return SiteUpdate(mean=mean, precision=precision, **header)
 
 
+def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
+    """A site's update whose tensors are read when they are asked for; the file must stay until then.
+
+    Raises:
+        UserError: not one of our update files; `origin` names it.
+    """
+    try:
+        file = safe_open(path, "pt")
+    except SafetensorError as error:
+        raise UserError(f"{origin} is not a safetensors file: {error}") from error
+    header = _header(_ours(file.metadata() or {}, origin), "update", origin)
+    names = list(file.keys())
+    precision = [name.removeprefix(_PRECISION) for name in names if name.startswith(_PRECISION)]
+    mean = [name for name in names if not name.startswith(_PRECISION)]
+    with _expected_header(origin):
+        return SiteUpdate(mean=_Lazy(file, mean), precision=_Lazy(file, precision, _PRECISION), **header)
+
+
+class _Lazy(Mapping[str, Tensor]):
+    """Tensors of a safetensors file, by name."""
+
+    def __init__(self, file: Any, names: Sequence[str], prefix: str = "") -> None:
+        self.file, self.names, self.prefix = file, dict.fromkeys(names), prefix
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self.names:
+            raise KeyError(name)
+        return self.file.get_tensor(self.prefix + name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 def _pack(mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
     tensors = dict(mean) | {_PRECISION + name: value for name, value in precision.items()}
     # one entry, because safetensors writes several in any order, and the same model must give the same bytes
@@ -170,12 +206,16 @@ def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, Tenso
         metadata = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{origin} is not a safetensors file: {error}") from error
-    if KEY not in metadata:
-        raise UserError(f"{origin} is a safetensors file of another kind: expected one that mtmed wrote")
-    header = _header(metadata[KEY], kind, origin)
+    header = _header(_ours(metadata, origin), kind, origin)
     precision = {n.removeprefix(_PRECISION): v for n, v in tensors.items() if n.startswith(_PRECISION)}
     mean = {name: value for name, value in tensors.items() if not name.startswith(_PRECISION)}
     return mean, precision, header
+
+
+def _ours(metadata: Mapping[str, str], origin: str) -> str:
+    if KEY not in metadata:
+        raise UserError(f"{origin} is a safetensors file of another kind: expected one that mtmed wrote")
+    return metadata[KEY]
 
 
 def _header(text: str, kind: str | None, origin: str) -> dict[str, Any]:

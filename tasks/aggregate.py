@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from safetensors.torch import load, save
@@ -32,11 +33,12 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     """
     start = time.time()
     before, architecture = checkpoint.read_model(exchange.get(model), model)
-    sites, unreadable = _read(exchange, updates)
     kinds = {head.name: head.kind for head in architecture.heads}
     gate = Gate(config.federation.gate.move, config.federation.gate.precision)
     remembered = _remembered(exchange, run, before.round)
-    merged = config.strategy.aggregate(before, sites, kinds, remembered, gate)
+    with ExitStack() as files:
+        sites, unreadable = _open(exchange, updates, files)
+        merged = config.strategy.aggregate(before, sites, kinds, remembered, gate)
     refused = unreadable | merged.refused
     for site, why in refused.items():
         print(f"round {merged.model.round}: the update of {site} is refused: {why}", flush=True)
@@ -50,12 +52,12 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     return {"key": key, "bytes": size, "span": span, "contributions": merged.shares, "refused": refused}
 
 
-def _read(exchange: Exchange, updates: Mapping[str, str]) -> tuple[list[SiteUpdate], dict[str, str]]:
-    """The updates, and {site: why} of those that are none."""
+def _open(exchange: Exchange, updates: Mapping[str, str], files: ExitStack) -> tuple[list[SiteUpdate], dict[str, str]]:
+    """The updates, read as they are merged, and {site: why} of those that are none."""
     found, unreadable = [], {}
     for site, key in updates.items():
         try:
-            update = checkpoint.read_update(exchange.get(key), "it")
+            update = checkpoint.open_update(files.enter_context(exchange.as_file(key)), "it")
             if update.site != site:
                 raise UserError(f"it says that it is of site {update.site!r}")
             found.append(update)

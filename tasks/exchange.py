@@ -1,9 +1,13 @@
 """How files travel between the sites and the coordinator: an fsspec address and keys below it."""
 
 import os
-from pathlib import PurePosixPath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from tempfile import NamedTemporaryFile
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from mtmed.errors import UserError
 
@@ -32,11 +36,30 @@ class Exchange:
         try:
             return bytes(self.files.cat_file(self._path(key)))
         except FileNotFoundError as error:
-            raise UserError(f"the exchange {self.root} has no {key}: was it cleaned during a run?") from error
+            raise self._missing(key) from error
 
     def exists(self, key: str) -> bool:
         """Whether a key was put."""
         return bool(self.files.exists(self._path(key)))
+
+    @contextmanager
+    def as_file(self, key: str) -> Iterator[Path]:
+        """A file with the bytes of a key, while the block lasts: itself where the exchange is a folder, or a copy.
+
+        Raises:
+            UserError: nothing was put there.
+        """
+        if isinstance(self.files, LocalFileSystem):
+            if not self.exists(key):
+                raise self._missing(key)
+            yield Path(self._path(key))
+            return
+        with NamedTemporaryFile() as copy:
+            try:
+                self.files.get_file(self._path(key), copy.name)
+            except FileNotFoundError as error:
+                raise self._missing(key) from error
+            yield Path(copy.name)
 
     def move(self, key: str, to: str) -> None:
         """Keep what a key holds under another one."""
@@ -54,6 +77,9 @@ class Exchange:
         """Forget a key and all below it."""
         if self.exists(key):
             self.files.rm(self._path(key), recursive=True)
+
+    def _missing(self, key: str) -> UserError:
+        return UserError(f"the exchange {self.root} has no {key}: was it cleaned during a run?")
 
     def _path(self, key: str) -> str:
         if ".." in PurePosixPath(key).parts or key.startswith("/"):

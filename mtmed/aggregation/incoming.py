@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mtmed.aggregation.piece import part
+from mtmed.aggregation.piece import cuts, part
 from mtmed.errors import UserError
 from mtmed.types import GlobalModel, SiteUpdate
 
@@ -47,68 +47,86 @@ def admitted(model: GlobalModel, updates: Iterable[SiteUpdate], gate: Gate) -> t
     for update, before in zip(found, [None, *found[:-1]], strict=True):
         if before is not None and before.site == update.site:
             raise UserError(f"site {update.site!r} sent two updates in round {model.round}: expected one")
-    refused = {u.site: why for u in found if (why := _fault(model, u))}
-    sound = [u for u in found if u.site not in refused]
-    refused |= _far_out({u.site: _length(model, u) for u in sound}, gate.move, "went a distance", "move")
-    refused |= _far_out({u.site: _confidence(u) for u in sound}, gate.precision, "claims a precision", "precision")
-    return [u for u in sound if u.site not in refused], refused
+    sound: dict[str, _Look] = {}
+    refused: dict[str, str] = {}
+    for update in found:
+        try:
+            sound[update.site] = _look(model, update)
+        except UserError as error:
+            refused[update.site] = str(error)
+    refused |= _far_out({s: look.length for s, look in sound.items()}, gate.move, "went a distance", "move")
+    claims = {s: look.confidence for s, look in sound.items()}
+    refused |= _far_out(claims, gate.precision, "claims a precision", "precision")
+    return [u for u in found if u.site not in refused], refused
 
 
-def _fault(model: GlobalModel, update: SiteUpdate) -> str | None:
-    """What is wrong with an update by itself."""
+class _Look(NamedTuple):
+    """Of a well-formed update: the length of its move, and its mean precision per training image."""
+
+    length: float
+    confidence: float
+
+
+def _look(model: GlobalModel, update: SiteUpdate) -> _Look:
+    """What an update measures.
+
+    Raises:
+        UserError: it is not well-formed.
+    """
     if update.round != model.round:
-        return f"it is of round {update.round}: expected round {model.round}"
+        raise UserError(f"it is of round {update.round}: expected round {model.round}")
     if update.mean.keys() != model.mean.keys():
         odd = sorted(update.mean.keys() ^ model.mean.keys())[0]
-        return f"it is of another architecture: it differs in {odd!r}; update the site's params"
+        raise UserError(f"it is of another architecture: it differs in {odd!r}; update the site's params")
     if min([update.examples, *update.labelled.values()]) < 0:
-        return "it has a negative number of examples"
-    faults = (_strange(model, name, value) for name, value in update.mean.items())
-    doubts = (_doubt(model, update, name, value) for name, value in update.precision.items())
-    return next((why for why in (*faults, *doubts) if why), None)
-
-
-def _strange(model: GlobalModel, name: str, value: Tensor) -> str | None:
-    if (why := _other_shape(model, name, value)) or _finite(value):
-        return why
-    return f"it is not finite in {name!r}: lower its learning rate or leave the site out"
-
-
-def _doubt(model: GlobalModel, update: SiteUpdate, name: str, value: Tensor) -> str | None:
-    if why := _other_shape(model, name, value):
-        return f"its precision: {why}"
-    if not _finite(value, lowest=0.0):
-        return f"it has a negative or infinite precision in {name!r}"
-    if part(name) != "encoder" and not update.labelled.get(part(name)) and bool(value.any()):
-        return f"it has a precision in {name!r}, and says that it has no label for {part(name)!r}"
-    return None
-
-
-def _other_shape(model: GlobalModel, name: str, value: Tensor) -> str | None:
-    expected = tuple(model.mean[name].shape) if name in model.mean else None
-    if tuple(value.shape) == expected:
-        return None
-    return f"it is of another architecture: {name!r} has shape {tuple(value.shape)}, expected {expected}"
-
-
-def _finite(value: Tensor, lowest: float = -math.inf) -> bool:
-    """Whether no element is infinite, not a number, or below `lowest`; in one pass over many small tensors."""
-    if not value.numel():
-        return True
-    low, high = (float(v) for v in value.aminmax())
-    return low >= lowest and math.isfinite(low) and math.isfinite(high)
+        raise UserError("it has a negative number of examples")
+    return _Look(_length(model, update), _confidence(model, update))
 
 
 def _length(model: GlobalModel, update: SiteUpdate) -> float:
-    """Of the update's move."""
-    squares = (float((v.double() - model.mean[n].double()).square().sum()) for n, v in update.mean.items())
-    return math.sqrt(sum(squares))
+    squares = 0.0
+    for name, value in update.mean.items():
+        _expect_shape(model, name, value, "it")
+        added = _squares(value.flatten(), model.mean[name].flatten())
+        if not math.isfinite(added):
+            raise UserError(f"it is not finite in {name!r}: lower its learning rate or leave the site out")
+        squares += added
+    return math.sqrt(squares)
 
 
-def _confidence(update: SiteUpdate) -> float:
-    """Mean precision per training image."""
-    total = sum(float(v.double().sum()) for v in update.precision.values())
-    return total / max(1, sum(v.numel() for v in update.precision.values())) / max(1, update.examples)
+def _confidence(model: GlobalModel, update: SiteUpdate) -> float:
+    whole, elements = 0.0, 0
+    for name, value in update.precision.items():
+        _expect_shape(model, name, value, "its precision")
+        total, low = _total(value.flatten())
+        if not (math.isfinite(total) and low >= 0):
+            raise UserError(f"it has a negative or infinite precision in {name!r}")
+        head = part(name)
+        if head != "encoder" and total > 0 and not update.labelled.get(head):
+            raise UserError(f"it has a precision in {name!r}, and says that it has no label for {head!r}")
+        whole, elements = whole + total, elements + value.numel()
+    return whole / max(1, elements) / max(1, update.examples)
+
+
+def _expect_shape(model: GlobalModel, name: str, value: Tensor, what: str) -> None:
+    expected = tuple(model.mean[name].shape) if name in model.mean else None
+    if tuple(value.shape) != expected:
+        raise UserError(
+            f"{what} is of another architecture: {name!r} has shape {tuple(value.shape)}, expected {expected}"
+        )
+
+
+def _squares(value: Tensor, start: Tensor) -> float:
+    """The squared length of a parameter's move; not finite where an element is not."""
+    moves = (value[cut].float() - start[cut].float() for cut in cuts(len(value), 1))
+    return sum(float(move.dot(move)) for move in moves)
+
+
+def _total(value: Tensor) -> tuple[float, float]:
+    """Sum and least element of a precision; not finite where an element is not."""
+    pieces = (value[cut].float() for cut in cuts(len(value), 1))
+    both = [(float(p.sum()), float(p.min())) for p in pieces]
+    return sum(total for total, _ in both), min((low for _, low in both), default=0.0)
 
 
 def _far_out(values: Mapping[str, float], times: float, what: str, knob: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ Parameters go through a merge in pieces, so that the memory that an aggregation 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mtmed.types import SiteUpdate
@@ -19,7 +19,7 @@ ELEMENTS = 1 << 18  # of all sites together, in a piece: it stays in a processor
 
 @dataclass(frozen=True)
 class Piece:
-    """K sites (by name), n elements; numbers are of double precision, so that equal updates merge to themselves.
+    """K sites (by name), n elements, in single precision; counts and sums over whole parameters are in double.
 
     Attributes:
         name: the parameter's.
@@ -55,10 +55,6 @@ class Piece:
         """Of each site [K]."""
         return self.labelled.get(head, self.examples.new_zeros(len(self.examples)))
 
-    def with_precision(self, precision: Tensor | None) -> Piece:
-        """The same, once the reach says whose precision counts."""
-        return replace(self, precision=precision)
-
 
 def part(name: str) -> str:
     """The head that a parameter of that name belongs to, or `encoder`."""
@@ -72,20 +68,45 @@ def cuts(elements: int, sites: int) -> Iterator[slice]:
     return (slice(at, min(at + size, elements)) for at in range(0, elements, size))
 
 
-def stacked(sites: Sequence[SiteUpdate], name: str, cut: slice) -> Tensor:
-    """The sites' values [K,n]."""
+class Table:
+    """The updates of all sites, from which pieces are cut.
+
+    Attributes:
+        sites: by name.
+    """
+
+    def __init__(self, sites: Sequence[SiteUpdate], kinds: Mapping[str, str]) -> None:
+        self.sites, self.kinds = sites, kinds
+        heads = sorted({head for update in sites for head in update.labelled})
+        self.examples = _counts([u.examples for u in sites])
+        self.labelled = {head: _counts([u.labelled.get(head, 0) for u in sites]) for head in heads}
+
+    def piece(self, name: str, start: Tensor, cut: slice, sums: Tensor | None) -> Piece:
+        """The elements `cut` of a parameter; `start` are the global model's values of all of it, flat."""
+        import torch
+
+        moves = torch.stack([u.mean[name].flatten()[cut].float() for u in self.sites]).sub_(start[cut])
+        precision = self.precision(name, cut)
+        return Piece(name, start[cut], moves, precision, sums, self.examples, self.labelled, self.kinds)
+
+    def precision(self, name: str, cut: slice) -> Tensor | None:
+        """The sites' precisions [K,n], if any site sent one that counts."""
+        import torch
+
+        reach = self.reach(name).tolist()
+        sent = [u.precision.get(name) if r > 0 else None for u, r in zip(self.sites, reach, strict=True)]
+        if all(p is None for p in sent):
+            return None
+        nothing = torch.zeros(cut.stop - cut.start)
+        return torch.stack([nothing if p is None else p.flatten()[cut].float() for p in sent])
+
+    def reach(self, name: str) -> Tensor:
+        """The labelled examples that reach a parameter [K]: all of a site's for the encoder."""
+        head = part(name)
+        return self.examples if head == "encoder" else self.labelled.get(head, self.examples * 0)
+
+
+def _counts(numbers: Sequence[int]) -> Tensor:
     import torch
 
-    return torch.stack([u.mean[name].flatten()[cut].double() for u in sites])
-
-
-def precisions(sites: Sequence[SiteUpdate], name: str, cut: slice, reach: Tensor) -> Tensor | None:
-    """The sites' precisions [K,n], if any site sent one."""
-    import torch
-
-    sent = [u.precision.get(name) if r > 0 else None for u, r in zip(sites, reach.tolist(), strict=True)]
-    known = next((p for p in sent if p is not None), None)
-    if known is None:
-        return None
-    empty = known.new_zeros(cut.stop - cut.start).double()
-    return torch.stack([empty if p is None else p.flatten()[cut].double() for p in sent])
+    return torch.tensor(numbers, dtype=torch.float64)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtmed.aggregation.incoming import Gate, admitted
 from mtmed.aggregation.merges._base import Merge
-from mtmed.aggregation.piece import Piece, cuts, part, precisions, stacked
+from mtmed.aggregation.piece import Table, cuts, part
 from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
 from mtmed.registry import find
@@ -106,46 +106,45 @@ class Strategy:
         mean: dict[str, Tensor] = {}
         remembered: dict[str, Tensor] = {}
         shares: dict[str, list[list[float]]] = {}
+        table = Table(sites, kinds or {})
         for name, start in model.mean.items():
-            move, pulls = self._move(name, start, sites, kinds or {})
+            move, pulls = self._move(name, start.flatten().float(), table)
             move = self._step(name, move, state or {}, remembered)
-            mean[name] = (start.double() + move.reshape(start.shape)).to(start.dtype)
+            mean[name] = (start + move.reshape(start.shape)).to(start.dtype)
             if pulls and sum(pulls) > 0:
                 shares.setdefault(part(name), []).append([p / sum(pulls) for p in pulls])
         merged = GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
         by_part = {name: _by_site(sites, rows) for name, rows in shares.items()}
         return Merged(merged, by_part, refused, remembered)
 
-    def _move(
-        self, name: str, start: Tensor, sites: Sequence[SiteUpdate], kinds: Mapping[str, str]
-    ) -> tuple[Tensor, list[float] | None]:
+    def _move(self, name: str, start: Tensor, table: Table) -> tuple[Tensor, list[float] | None]:
         """The merged move [elements], and how hard each site pulled, on average."""
-        flat = start.flatten().double()
-        sums = self._sums(name, flat, sites, kinds)
-        move, pulls = flat.new_zeros(len(flat)), flat.new_zeros(len(sites))
-        said = len(flat) > 0
-        for cut in cuts(len(flat), len(sites)):
-            move[cut], pulled = self.merge.move(_piece(name, flat, sites, cut, kinds, sums))
+        count = len(table.sites)
+        sums = self._sums(name, start, table) if self.needs_precision else None
+        move, pulls = start.new_zeros(len(start)), start.new_zeros(count).double()
+        said = len(start) > 0
+        for cut in cuts(len(start), count):
+            move[cut], pulled = self.merge.move(table.piece(name, start, cut, sums))
             said &= pulled is not None
             if pulled is not None:
-                pulls += pulled * (cut.stop - cut.start) / len(flat)
+                pulls += pulled * (cut.stop - cut.start) / len(start)
         return move, pulls.tolist() if said else None
 
-    def _sums(self, name: str, flat: Tensor, sites: Sequence[SiteUpdate], kinds: Mapping[str, str]) -> Tensor | None:
+    def _sums(self, name: str, start: Tensor, table: Table) -> Tensor | None:
         """What the merge wants to know of the parameter's precisions as a whole, by element."""
         total: Tensor | None = None
-        for cut in cuts(len(flat), len(sites)) if self.merge.needs_precision else ():
-            known = _piece(name, flat, sites, cut, kinds, None).precision
+        for cut in cuts(len(start), len(table.sites)):
+            known = table.precision(name, cut)
             added = None if known is None else self.merge.sums(known)
             if added is not None:
                 total = added if total is None else total + added
-        return None if total is None else total / len(flat)
+        return None if total is None else total / len(start)
 
     def _step(self, name: str, move: Tensor, state: State, remembered: dict[str, Tensor]) -> Tensor:
         if name.endswith(STATISTICS) or not self.shares:
             return move
         own = {key.rpartition("/")[2]: v.double() for key, v in state.items() if key.rpartition("/")[0] == name}
-        stepped, kept = self.server.step(move, own)
+        stepped, kept = self.server.step(move.double(), own)
         remembered.update({f"{name}/{quantity}": value for quantity, value in kept.items()})
         return stepped
 
@@ -183,28 +182,6 @@ def _module(name: str, kind: str, wanted: str | float) -> ModuleType:
 
 def _class(kind: str, module: ModuleType) -> Any:
     return getattr(module, KINDS[kind][1])
-
-
-def _piece(
-    name: str,
-    flat: Tensor,
-    sites: Sequence[SiteUpdate],
-    cut: slice,
-    kinds: Mapping[str, str],
-    sums: Tensor | None,
-) -> Piece:
-    heads = sorted({head for u in sites for head in u.labelled})
-    piece = Piece(
-        name=name,
-        start=flat[cut],
-        moves=stacked(sites, name, cut) - flat[cut],
-        precision=None,
-        sums=sums,
-        examples=flat.new_tensor([u.examples for u in sites]),
-        labelled={head: flat.new_tensor([u.labelled.get(head, 0) for u in sites]) for head in heads},
-        kinds=kinds,
-    )
-    return piece.with_precision(precisions(sites, name, cut, piece.reach))
 
 
 def _by_site(sites: Sequence[SiteUpdate], rows: list[list[float]]) -> dict[str, float]:

@@ -39,6 +39,7 @@ sharing = pytest.mark.parametrize("strategy", [*map(strategy, WEIGHTED), strateg
 robust = pytest.mark.parametrize("strategy", [strategy("median"), strategy("trimmed_mean")])
 
 
+OPEN = Gate(1e9, 1e9)  # laws are about what is merged, however far out it is
 count = st.integers(0, 30)
 
 
@@ -99,7 +100,7 @@ def numpy_pull(mean, updates, name, weights):
 
 
 def with_shares(strategy, model, updates):
-    merged = strategy.aggregate(model, updates, KINDS)
+    merged = strategy.aggregate(model, updates, KINDS, gate=OPEN)
     return merged.model, merged.shares
 
 
@@ -181,7 +182,7 @@ def test_one_site_alone_is_the_result(strategy, given_round):
     mean = next_model(strategy, model, updates[:1]).mean
     for name in SHAPES:
         if reach(updates[0], name) or strategy == FEDAVG:
-            close(mean[name], updates[0].mean[name], rtol=1e-6, atol=1e-9)
+            close(mean[name], updates[0].mean[name], rtol=1e-6, atol=2e-6)
 
 
 @sharing
@@ -190,7 +191,7 @@ def test_identical_updates_aggregate_to_themselves(strategy, given_round):
     model, updates = given_round
     same = [replace(u, mean=updates[0].mean, labelled=dict.fromkeys(HEADS, 3)) for u in updates]
     for name, mean in next_model(strategy, model, same).mean.items():
-        close(mean, updates[0].mean[name], rtol=1e-6, atol=1e-9)
+        close(mean, updates[0].mean[name], rtol=1e-6, atol=2e-6)
 
 
 @given(rounds())
@@ -350,7 +351,7 @@ def test_one_site_cannot_pull_a_robust_merge_out_of_the_others(strategy, given_r
     model, updates = given_round
     everyone = [replace(u, labelled=dict.fromkeys(HEADS, 5)) for u in updates]
     wild = replace(everyone[0], mean={n: v * 1e6 for n, v in everyone[0].mean.items()})
-    merged = strategy.aggregate(model, [wild, *everyone[1:]], KINDS, gate=Gate(move=1e9))
+    merged = strategy.aggregate(model, [wild, *everyone[1:]], KINDS, gate=OPEN)
     for name, mean in merged.model.mean.items():
         others = torch.stack([u.mean[name] for u in everyone[1:]])
         assert (mean >= others.amin(0) - 1e-4).all()

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load, save, save_file
 
 from mtmed import checkpoint
 from mtmed.errors import UserError
@@ -212,3 +212,22 @@ def test_counters_do_not_travel():
     assert not [n for n in names if "num_batches_tracked" in n]
     assert [n for n in names if "running_mean" in n]
     assert len(load(MODEL_FILE)) == len(MEAN) + len(PRECISION)
+
+
+def test_an_update_can_be_read_tensor_by_tensor(tmp_path):
+    update = SiteUpdate("alder", 3, {"encoder.w": torch.rand(3, 2)}, {"encoder.w": torch.rand(3, 2)}, {"m": 4}, 5)
+    path = tmp_path / "update.safetensors"
+    path.write_bytes(checkpoint.update_bytes(update))
+    whole, opened = checkpoint.read_update(path.read_bytes()), checkpoint.open_update(path)
+    assert (opened.site, opened.round, opened.labelled, opened.examples) == ("alder", 3, {"m": 4}, 5)
+    for found, expected in ((opened.mean, whole.mean), (opened.precision, whole.precision)):
+        assert found.keys() == expected.keys()
+        assert len(found) == 1
+        assert torch.equal(found["encoder.w"], expected["encoder.w"])
+        assert "encoder.x" not in found
+    (tmp_path / "x").write_bytes(b"x")
+    with pytest.raises(UserError, match="it is not a safetensors file"):
+        checkpoint.open_update(tmp_path / "x", "it")
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(UserError, match="a safetensors file of another kind"):
+        checkpoint.open_update(path)

@@ -35,7 +35,10 @@ class Weighted(Merge):
 
     def move(self, piece: Piece) -> tuple[Tensor, Tensor | None]:
         weights = self.weights(piece)
-        by_element = weights if weights.ndim == 2 else weights[:, None].expand_as(piece.moves)
+        if weights.ndim == 1:
+            whole = weights.sum()
+            shares = weights / whole if whole > 0 else weights
+            return shares.to(piece.moves.dtype) @ piece.moves, weights
+        by_element = weights.to(piece.moves.dtype)
         whole = by_element.sum(0)
-        pulled = (by_element * piece.moves).sum(0)
-        return (pulled / whole).where(whole > 0, 0.0), by_element.mean(1)
+        return ((by_element * piece.moves).sum(0) / whole).where(whole > 0, 0.0), by_element.double().mean(1)

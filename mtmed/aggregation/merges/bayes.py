@@ -42,7 +42,7 @@ class Merge(_base.Weighted):
 
     def sums(self, precision: Tensor) -> Tensor:
         """Of P_k and of P_k^b."""
-        return _columns(precision.sum(1), (precision**self.b).sum(1))
+        return _columns(precision.double().sum(1), (precision**self.b).double().sum(1))
 
     def weights(self, piece: Piece) -> Tensor:
         """Q_k + lam w_k, by element."""
@@ -52,7 +52,8 @@ class Merge(_base.Weighted):
         known = mean > 0
         scale = ((mean / mean.sum()) ** self.a / mean.where(known, 1.0) ** self.b).where(known, 0.0)
         lam = self.alpha * (scale * powered).sum() / piece.reach.sum()
-        return scale[:, None] * piece.precision**self.b + lam * piece.reach[:, None]
+        tempered = piece.precision.sqrt() if self.b == 0.5 else piece.precision**self.b
+        return tempered.mul_(scale[:, None].float()).add_((lam * piece.reach)[:, None].float())
 
 
 def _columns(*values: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class Merge(_base.Weighted):
         expect("damping", self.damping)
 
     def sums(self, precision: Tensor) -> Tensor:
-        return precision.sum(1, keepdim=True)
+        return precision.double().sum(1, keepdim=True)
 
     def weights(self, piece: Piece) -> Tensor:
         if piece.precision is None or piece.sums is None or not bool(piece.sums.any()):

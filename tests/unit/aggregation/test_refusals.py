@@ -50,11 +50,11 @@ BAD = {
     ),
     "precision of another shape": (
         {"precision": GOOD.precision | {"encoder.w": torch.ones(3)}},
-        r"its precision: .*'encoder.w' has shape \(3,\), expected \(2, 3\)",
+        r"its precision is of another architecture: .*'encoder.w' has shape \(3,\), expected \(2, 3\)",
     ),
     "precision of an unknown tensor": (
         {"precision": GOOD.precision | {"encoder.x": torch.ones(3)}},
-        "its precision: .*'encoder.x'.*expected None",
+        "its precision is of another architecture: .*'encoder.x'.*expected None",
     ),
     "a precision of what is not labelled": (
         {"labelled": {"masks": 0}},

@@ -81,3 +81,13 @@ def test_what_was_never_put_is_one_line(exchange):
 def test_no_key_leaves_the_exchange(exchange, key, work):
     with pytest.raises(UserError, match="leaves it"):
         getattr(exchange, work)(key, *([b""] if work == "put" else []))
+
+
+def test_a_key_as_a_file_and_under_another_name(exchange):
+    exchange.put("run/a.bin", b"abc")
+    with exchange.as_file("run/a.bin") as path:
+        assert path.read_bytes() == b"abc"
+    exchange.move("run/a.bin", "run/refused/b.bin")
+    assert everything(exchange) == ["run/refused/b.bin"]
+    with pytest.raises(UserError, match=r"has no run/a\.bin"), exchange.as_file("run/a.bin"):
+        pass

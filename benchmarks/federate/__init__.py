@@ -1,0 +1,1 @@
+"""Claim 2: strategies of the federation against each other, run by run."""

@@ -1,0 +1,120 @@
+"""Where strategies meet: the sites, what they have labelled, and how long they train.
+
+`fed` is the base cell; every other changes one thing. A cell's name may end in `-tuning`: the seeds on which options
+are chosen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from benchmarks.compare import phantoms
+from mtmed.config import Config, parse
+from mtmed.errors import unknown
+from mtmed.types import Study
+
+TUNING = "-tuning"
+SEEDS, TUNING_SEEDS = [str(s) for s in range(10)], ["100", "101", "102"]
+HOSPITALS = ("alder", "birch", "cedar", "dogwood")  # of params.yaml: two modalities, four scanners, some labels
+HEADS = ("lesion_segmentation", "lesion_detection", "malignancy", "pneumonia")
+TRAIN, TEST = 3000, 5000  # first numbers of the patients' seeds; those of benchmarks/compare differ
+TEST_PATIENTS = 60
+
+Sites = dict[str, list[Study]]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One federation.
+
+    Attributes:
+        patients: training patients of each site.
+        copies: sites of each hospital; copies differ in their patients, their grain and their blur.
+        complete: whether all sites have all labels.
+        epochs: local passes in a round.
+        shown: rounds after which the global model is measured, beside the last.
+    """
+
+    name: str
+    patients: int = 40
+    copies: int = 1
+    complete: bool = False
+    rounds: int = 5
+    epochs: int = 4
+    shown: tuple[int, ...] = ()
+
+    @property
+    def seeds(self) -> list[str]:
+        """On which it is reported, or chosen."""
+        return TUNING_SEEDS if self.name.endswith(TUNING) else SEEDS
+
+    def config(self, changes: Mapping[str, Any], seed: str) -> Config:
+        """The configuration of a run, with changes by dotted key."""
+        raw = yaml.safe_load(phantoms.PARAMS.read_text())
+        raw["phantom"] = self._hospitals(raw["phantom"])
+        raw["sites"] = {site: {"dataset": "manifest", "raw": "in memory"} for site in raw["phantom"]}
+        raw["heads"] = {name: raw["heads"][name] for name in HEADS}
+        raw["federation"] |= {"seed": int(seed), "rounds": self.rounds}
+        raw["training"] |= {"epochs": self.epochs, "batch_size": 8, "warmup_rounds": 0.25}
+        for key, value in changes.items():
+            _set(raw, key.split("."), value)
+        return parse(raw, f"the configuration of {self.name}")
+
+    def sites(self, config: Config, seed: str) -> tuple[Sites, Sites]:
+        """Training studies, with the labels that their sites have, and test studies, with all."""
+        labels: dict[str, Any] = phantoms.COMPLETE if self.complete else {}
+        number = int(seed) + 1
+        train = phantoms.written(config, self._folder("train"), TRAIN * number, {"patients": self.patients, **labels})
+        test = phantoms.written(
+            config, self._folder("test"), TEST * number + 100, {"patients": TEST_PATIENTS, **phantoms.COMPLETE}
+        )
+        return train, test
+
+    def _folder(self, use: str) -> str:
+        return f"fed-{use}-{self.copies}-{'all' if self.complete else 'some'}-{self.patients}"
+
+    def _hospitals(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        found = {name: {**known[name], "patients": self.patients, "broken": 0} for name in HOSPITALS}
+        if self.copies == 1:
+            return found
+        return {f"{n}-{c}": _other(found[n], c) for n in HOSPITALS for c in range(self.copies)}
+
+
+def _other(hospital: Mapping[str, Any], copy: int) -> dict[str, Any]:
+    """A hospital like this one, with another scanner."""
+    grain, blur = hospital["noise"] * (1 + 0.25 * copy), hospital.get("blur", 0.6) * (1 + 0.2 * copy)
+    return {**hospital, "noise": grain, "blur": blur}
+
+
+BASE = Cell("fed")
+CELLS = {
+    cell.name: cell
+    for cell in (
+        BASE,
+        replace(BASE, name="fed-labels", complete=True),
+        replace(BASE, name="fed-epochs-1", epochs=1),
+        replace(BASE, name="fed-epochs-20", epochs=20),
+        replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5)),
+        replace(BASE, name="fed-sites-16", copies=4, patients=15),
+    )
+}
+
+
+def find(name: str) -> Cell:
+    """The cell of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    base = name.removesuffix(TUNING)
+    if base not in CELLS:
+        raise unknown("cell", base, CELLS)
+    return replace(CELLS[base], name=name)
+
+
+def _set(raw: dict[str, Any], keys: list[str], value: str) -> None:
+    for key in keys[:-1]:
+        raw = raw.setdefault(key, {})
+    raw[keys[-1]] = yaml.safe_load(value)

@@ -1,0 +1,100 @@
+"""A federation without servers: the product's own local rounds and strategies, in one process and one thread."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.federate.cells import Sites
+from mtmed import checkpoint
+from mtmed.config import Config
+from mtmed.evaluation.glossary import term
+from mtmed.evaluation.points import metrics_of
+from mtmed.models.multitask import MultiTask, build
+from mtmed.training.local import Span, train
+from mtmed.training.observe import observe
+from mtmed.training.optimizer import Moments
+from mtmed.training.seeds import generator
+from mtmed.types import GlobalModel, SiteUpdate, Study
+from tasks.stopwatch import Stopwatch
+from tasks.train_site import local_round
+
+Metrics = dict[str, dict[str, float]]  # by head
+Watch = Callable[[int, MultiTask], None]
+
+
+@dataclass
+class _Site:
+    """What a site keeps between rounds."""
+
+    studies: Sequence[Study]
+    moments: Moments
+    sent: Mapping[str, Tensor]
+
+
+def federate(config: Config, sites: Sites, watch: Watch) -> MultiTask:
+    """The global model after all rounds; `watch` sees it after each."""
+    seed, kinds = config.federation.seed, {h.name: h.kind for h in config.heads.values()}
+    model, state = GlobalModel(0, checkpoint.weights(build(config.architecture, seed))), dict[str, Tensor]()
+    kept = {name: _Site(studies, {}, {}) for name, studies in sites.items()}
+    for round in range(config.federation.rounds):
+        updates = [_update(config, model, name, site) for name, site in kept.items()]
+        merged = config.strategy.aggregate(model, updates, kinds, state)
+        for update in updates:
+            kept[update.site].sent = {} if update.site in merged.refused else update.precision
+        model, state = merged.model, merged.state
+        watch(round + 1, checkpoint.network(model.mean, config.architecture))
+    return checkpoint.network(model.mean, config.architecture)
+
+
+def _update(config: Config, model: GlobalModel, name: str, site: _Site) -> SiteUpdate:
+    net = checkpoint.network(model.mean, config.architecture)
+    others = {n: (p - site.sent[n] if n in site.sent else p).clamp(min=0) for n, p in model.precision.items()}
+    return local_round(net, site.studies, config, name, model.round, Stopwatch(), site.moments, others)
+
+
+def alone(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
+    """One model on these studies, with the federation's number of passes."""
+    net = build(config.architecture, config.federation.seed)
+    kept: Moments = {}
+    for round in range(config.federation.rounds):
+        seeds = generator(config.federation.seed, round, name, "train")
+        train(net, studies, config.training, Span(round, config.federation.rounds), seeds, kept)
+    return net
+
+
+def measured(models: Mapping[str, MultiTask], test: Sites, owners: Mapping[str, set[str]] | None) -> Metrics:
+    """Each site's model on its own test patients: the mean over sites, the worst (`.worst`) and all (`.<site>`).
+
+    Args:
+        owners: the sites that count for a head; without it, all.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for site, studies in test.items():
+        for head, (observations, _) in observe(models[site], studies).items():
+            if owners is None or site in owners[head]:
+                for metric, value in metrics_of(models[site].architecture, head, observations).items():
+                    found.setdefault(head, {}).setdefault(metric, {})[site] = value
+    return {head: _flat(metrics) for head, metrics in found.items()}
+
+
+def _flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for metric, by_site in metrics.items():
+        worst = min if term(metric).higher_is_better else max
+        out |= {metric: fmean(by_site.values()), f"{metric}.worst": worst(by_site.values())}
+        out |= {f"{metric}.{site}": value for site, value in by_site.items()}
+    return out
+
+
+def owners(sites: Sites, heads: Sequence[str]) -> dict[str, set[str]]:
+    """The sites that have labels of each head."""
+    return {head: {site for site, studies in sites.items() if any(_has(s, head) for s in studies)} for head in heads}
+
+
+def _has(study: Study, head: str) -> bool:
+    known: Any = study.labelled.get(head, torch.zeros(0))
+    return bool(known.any())
