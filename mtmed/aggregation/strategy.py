@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mtmed.aggregation.incoming import Gate, admitted
-from mtmed.aggregation.merges._base import Merge
+from mtmed.aggregation.merges._base import Merge, Moved
 from mtmed.aggregation.piece import Table, cuts, part
 from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
@@ -32,6 +32,7 @@ NAMED: Mapping[str, Options] = {
     "fedprox": {"merge": "examples", "correction": "prox"},
     "fedavgm": {"merge": "examples", "server": "momentum"},
     "fedadam": {"merge": "examples", "server": "adam"},
+    "fedexp": {"merge": "examples", "server": "extrapolated"},
     "median": {"merge": "median"},
     "trimmed_mean": {"merge": "trimmed_mean"},
     "fisher": {"merge": "fisher"},
@@ -103,32 +104,27 @@ class Strategy:
         if not sites:
             site, why = next(iter(refused.items()))
             raise UserError(f"round {model.round}: all updates are refused; that of site {site!r}: {why}")
-        mean: dict[str, Tensor] = {}
-        remembered: dict[str, Tensor] = {}
-        shares: dict[str, list[list[float]]] = {}
         table = Table(sites, kinds or {})
-        for name, start in model.mean.items():
-            move, pulls = self._move(name, start.flatten().float(), table)
-            move = self._step(name, move, state or {}, remembered)
-            mean[name] = (start + move.reshape(start.shape)).to(start.dtype)
-            if pulls and sum(pulls) > 0:
-                shares.setdefault(part(name), []).append([p / sum(pulls) for p in pulls])
+        moved = {name: self._moved(name, start.flatten().float(), table) for name, start in model.mean.items()}
+        mean, remembered = self._stepped(model, moved, state or {})
         merged = GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
-        by_part = {name: _by_site(sites, rows) for name, rows in shares.items()}
-        return Merged(merged, by_part, refused, remembered)
+        return Merged(merged, _shares(sites, moved), refused, remembered)
 
-    def _move(self, name: str, start: Tensor, table: Table) -> tuple[Tensor, list[float] | None]:
-        """The merged move [elements], and how hard each site pulled, on average."""
+    def _moved(self, name: str, start: Tensor, table: Table) -> Moved:
+        """The merge of a whole parameter; `pulls` by element."""
         count = len(table.sites)
-        sums = self._sums(name, start, table) if self.needs_precision else None
-        move, pulls = start.new_zeros(len(start)), start.new_zeros(count).double()
+        sums = self._sums(name, start, table) if self.merge.needs_precision else None
+        move, pulls, squares = start.new_zeros(len(start)), start.new_zeros(count).double(), start.new_zeros(())
         said = len(start) > 0
         for cut in cuts(len(start), count):
-            move[cut], pulled = self.merge.move(table.piece(name, start, cut, sums))
-            said &= pulled is not None
-            if pulled is not None:
-                pulls += pulled * (cut.stop - cut.start) / len(start)
-        return move, pulls.tolist() if said else None
+            piece = self.merge.move(table.piece(name, start, cut, sums))
+            move[cut] = piece.move
+            if piece.pulls is None or piece.squares is None:
+                said = False
+                continue
+            pulls += piece.pulls * (cut.stop - cut.start) / len(start)
+            squares += piece.squares
+        return Moved(move, pulls, squares) if said else Moved(move)
 
     def _sums(self, name: str, start: Tensor, table: Table) -> Tensor | None:
         """What the merge wants to know of the parameter's precisions as a whole, by element."""
@@ -140,13 +136,21 @@ class Strategy:
                 total = added if total is None else total + added
         return None if total is None else total / len(start)
 
-    def _step(self, name: str, move: Tensor, state: State, remembered: dict[str, Tensor]) -> Tensor:
-        if name.endswith(STATISTICS) or not self.shares:
-            return move
-        own = {key.rpartition("/")[2]: v.double() for key, v in state.items() if key.rpartition("/")[0] == name}
-        stepped, kept = self.server.step(move.double(), own)
-        remembered.update({f"{name}/{quantity}": value for quantity, value in kept.items()})
-        return stepped
+    def _stepped(
+        self, model: GlobalModel, moved: Mapping[str, Moved], state: State
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The model's values after the server's step, and what the server remembers."""
+        mean: dict[str, Tensor] = {}
+        remembered: dict[str, Tensor] = {}
+        diversity = _diversity(moved)
+        for name, start in model.mean.items():
+            move = moved[name].move
+            if self.shares and not name.endswith(STATISTICS):
+                own = {key.rpartition("/")[2]: v.double() for key, v in state.items() if key.rpartition("/")[0] == name}
+                move, kept = self.server.step(move.double(), own, diversity[part(name)])
+                remembered |= {f"{name}/{quantity}": value for quantity, value in kept.items()}
+            mean[name] = (start + move.reshape(start.shape)).to(start.dtype)
+        return mean, remembered
 
 
 def strategy(name: str, options: Options) -> Strategy:
@@ -184,9 +188,28 @@ def _class(kind: str, module: ModuleType) -> Any:
     return getattr(module, KINDS[kind][1])
 
 
-def _by_site(sites: Sequence[SiteUpdate], rows: list[list[float]]) -> dict[str, float]:
-    """{site: mean of its column}."""
-    return {u.site: fmean(column) for u, column in zip(sites, zip(*rows, strict=True), strict=True)}
+def _diversity(moved: Mapping[str, Moved]) -> dict[str, float]:
+    """By head and for the encoder: the sites' mean squared move by the square of the merged one; 1 where unknown."""
+    squares: dict[str, float] = {}
+    merged: dict[str, float] = {}
+    for name, found in moved.items():
+        if found.squares is not None:
+            squares[part(name)] = squares.get(part(name), 0.0) + float(found.squares)
+            merged[part(name)] = merged.get(part(name), 0.0) + float(found.move.dot(found.move))
+    known = {p: max(1.0, squares[p] / merged[p]) if merged[p] > 0 else 1.0 for p in squares}
+    return {part(name): known.get(part(name), 1.0) for name in moved}
+
+
+def _shares(sites: Sequence[SiteUpdate], moved: Mapping[str, Moved]) -> Shares:
+    """The mean share of each site's pull over the parameters of each part."""
+    rows: dict[str, list[list[float]]] = {}
+    for name, found in moved.items():
+        if found.pulls is not None and float(found.pulls.sum()) > 0:
+            rows.setdefault(part(name), []).append((found.pulls / found.pulls.sum()).tolist())
+    return {
+        name: {u.site: fmean(column) for u, column in zip(sites, zip(*found, strict=True), strict=True)}
+        for name, found in rows.items()
+    }
 
 
 def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:

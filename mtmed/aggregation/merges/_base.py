@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from mtmed.aggregation.piece import Piece
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Moved(NamedTuple):
+    """What a merge makes of a piece.
+
+    Attributes:
+        move: of the global model [n].
+        pulls: how hard each site pulled, on average [K]; None where that cannot be said.
+        squares: the sites' squared moves, weighed as the moves are and summed over the piece; None as above.
+    """
+
+    move: Tensor
+    pulls: Tensor | None = None
+    squares: Tensor | None = None
 
 
 class Merge(ABC):
@@ -22,8 +36,8 @@ class Merge(ABC):
         return None
 
     @abstractmethod
-    def move(self, piece: Piece) -> tuple[Tensor, Tensor | None]:
-        """The global model's move [n], and how hard each site pulled at it on average [K], where that can be said."""
+    def move(self, piece: Piece) -> Moved:
+        """The global model's move of all sites' moves."""
 
 
 class Weighted(Merge):
@@ -33,12 +47,15 @@ class Weighted(Merge):
     def weights(self, piece: Piece) -> Tensor:
         """W_k, not negative, of any scale: [K], or by element [K,n]."""
 
-    def move(self, piece: Piece) -> tuple[Tensor, Tensor | None]:
+    def move(self, piece: Piece) -> Moved:
         weights = self.weights(piece)
         if weights.ndim == 1:
             whole = weights.sum()
-            shares = weights / whole if whole > 0 else weights
-            return shares.to(piece.moves.dtype) @ piece.moves, weights
+            shares = (weights / whole if whole > 0 else weights).to(piece.moves.dtype)
+            return Moved(shares @ piece.moves, weights, shares @ piece.moves.square().sum(1))
         by_element = weights.to(piece.moves.dtype)
         whole = by_element.sum(0)
-        return ((by_element * piece.moves).sum(0) / whole).where(whole > 0, 0.0), by_element.double().mean(1)
+        pulled = by_element * piece.moves
+        move = (pulled.sum(0) / whole).where(whole > 0, 0.0)
+        squares = ((pulled * piece.moves).sum(0) / whole).where(whole > 0, 0.0)
+        return Moved(move, by_element.double().mean(1), squares.sum())

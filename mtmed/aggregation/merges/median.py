@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mtmed.aggregation.merges import _base
 from mtmed.aggregation.piece import Piece
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Merge(_base.Merge):
     """Sites count alike, however many images they have; of an even number it is the mean of the middle two."""
 
-    def move(self, piece: Piece) -> tuple[Tensor, Tensor | None]:
+    def move(self, piece: Piece) -> _base.Moved:
         moves = piece.moves[piece.reach > 0]
         if not len(moves):
-            return piece.start * 0, None
+            return _base.Moved(piece.start * 0)
         ordered = moves.sort(0).values
-        return (ordered[(len(moves) - 1) // 2] + ordered[len(moves) // 2]) / 2, None
+        return _base.Moved((ordered[(len(moves) - 1) // 2] + ordered[len(moves) // 2]) / 2)

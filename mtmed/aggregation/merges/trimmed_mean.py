@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mtmed.aggregation.merges import _base
 from mtmed.aggregation.piece import Piece
 from mtmed.options import expect
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,9 +22,9 @@ class Merge(_base.Merge):
     def __post_init__(self) -> None:
         expect("trim", self.trim, high=0.5)
 
-    def move(self, piece: Piece) -> tuple[Tensor, Tensor | None]:
+    def move(self, piece: Piece) -> _base.Moved:
         moves = piece.moves[piece.reach > 0]
         if not len(moves):
-            return piece.start * 0, None
+            return _base.Moved(piece.start * 0)
         out = max(int(self.trim * len(moves)), int(self.trim > 0 and len(moves) >= 3))
-        return moves.sort(0).values[out : len(moves) - out].mean(0), None
+        return _base.Moved(moves.sort(0).values[out : len(moves) - out].mean(0))

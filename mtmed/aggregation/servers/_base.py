@@ -14,8 +14,10 @@ class Server(ABC):
     """One step of the global model."""
 
     @abstractmethod
-    def step(self, move: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def step(self, move: Tensor, state: Mapping[str, Tensor], diversity: float) -> tuple[Tensor, dict[str, Tensor]]:
         """The model's move, and what is to be remembered, from the merged move and what was remembered; all in double.
 
-        `state` is empty in the first round, and again where what was remembered is lost.
+        `state` is empty in the first round, and again where what was remembered is lost. `diversity` is the sites'
+        mean squared move divided by the square of the merged one, over all parameters of the head or the encoder: 1
+        if all go the same way, K if K sites each go a way of their own.
         """

@@ -35,7 +35,7 @@ class Server(_base.Server):
         expect("server_rate", self.server_rate)
         expect("adaptivity", self.adaptivity, low=1e-12)
 
-    def step(self, move: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def step(self, move: Tensor, state: Mapping[str, Tensor], diversity: float) -> tuple[Tensor, dict[str, Tensor]]:
         zero = move * 0
         first = self.momentum * state.get("first", zero) + (1 - self.momentum) * move
         start = zero + self.adaptivity**2

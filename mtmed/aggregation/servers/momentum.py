@@ -29,6 +29,6 @@ class Server(_base.Server):
         expect("momentum", self.momentum, high=1)
         expect("server_rate", self.server_rate)
 
-    def step(self, move: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    def step(self, move: Tensor, state: Mapping[str, Tensor], diversity: float) -> tuple[Tensor, dict[str, Tensor]]:
         velocity = move if "velocity" not in state else self.momentum * state["velocity"] + move
         return self.server_rate * velocity, {"velocity": velocity}

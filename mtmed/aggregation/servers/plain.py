@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 class Server(_base.Server):
     """No memory."""
 
-    def step(self, move: Tensor, state: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ARG002
+    def step(self, move: Tensor, state: Mapping[str, Tensor], diversity: float) -> tuple[Tensor, dict[str, Tensor]]:
         return move, {}

@@ -97,6 +97,36 @@ def test_adam_by_the_published_formula():
     assert at == pytest.approx([expected] * 2)
 
 
+def going(number, count, length=1.0):
+    """A site that moves one element of its own, of `count`."""
+    move = torch.zeros(count)
+    move[number] = length
+    mean = {"encoder.w": move, "heads.masks.w": torch.full((2,), length)}
+    return SiteUpdate(f"s{number}", 0, mean, {}, {"masks": 5}, 5)
+
+
+@pytest.mark.parametrize(("sites", "longer"), [(2, 1), (4, 2), (8, 4), (16, 5)])
+def test_moves_in_different_ways_are_prolonged(sites, longer):
+    start = GlobalModel(0, {"encoder.w": torch.zeros(sites), "heads.masks.w": torch.zeros(2)})
+    updates = [going(n, sites) for n in range(sites)]
+    found = strategy("fedexp", {}).aggregate(start, updates, KINDS).model.mean
+    torch.testing.assert_close(found["encoder.w"], torch.full((sites,), longer / sites))
+    torch.testing.assert_close(found["heads.masks.w"], torch.ones(2))  # here all go the same way
+
+
+def test_extrapolation_goes_with_weights_by_element():
+    sites = [
+        SiteUpdate(
+            u.site, 0, u.mean, {n: 1e-6 + 9 * (v > 0).float() for n, v in u.mean.items()}, u.labelled, u.examples
+        )
+        for u in (going(n, 8) for n in range(8))
+    ]
+    start = GlobalModel(0, {"encoder.w": torch.zeros(8), "heads.masks.w": torch.zeros(2)})
+    sure = strategy("mine", {"merge": "fisher", "server": "extrapolated", "damping": 0})
+    found = sure.aggregate(start, sites, KINDS).model.mean["encoder.w"]
+    torch.testing.assert_close(found, torch.ones(8), atol=1e-3, rtol=0)  # who is sure decides: nothing was shortened
+
+
 def test_a_server_without_memory_remembers_nothing():
     assert rounds("fedavg", 2) == ([2.0, 2.0], {})
 
@@ -117,7 +147,7 @@ def test_any_merge_goes_with_any_server(merge, server):
     found = mine.aggregate(START, EVERYONE, KINDS)
     moved = any(v.any() for v in found.model.mean.values())
     assert moved == (merge != "nothing")
-    assert bool(found.state) == (server != "plain" and merge != "nothing")
+    assert bool(found.state) == (server in ("adam", "momentum") and merge != "nothing")
 
 
 @pytest.mark.parametrize("name", ["bayes", "fisher", "label_aware", "median", "trimmed_mean"])
