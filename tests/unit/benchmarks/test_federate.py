@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.federate import cells
-from benchmarks.federate.__main__ import changes
+from benchmarks.federate.one import changes
 from benchmarks.federate.simulate import alone, federate, measured, owners
 from mtmed.config import parse
 from mtmed.errors import UserError
