@@ -19,7 +19,8 @@ TUNING = "-tuning"
 SEEDS, TUNING_SEEDS = [str(s) for s in range(10)], ["100", "101", "102"]
 HOSPITALS = ("alder", "birch", "cedar", "dogwood")  # of params.yaml: two modalities, four scanners, some labels
 HEADS = ("lesion_segmentation", "lesion_detection", "malignancy", "pneumonia")
-TRAIN, TEST = 3000, 5000  # first numbers of the patients' seeds; those of benchmarks/compare differ
+TRAIN, TEST = 3000, 5000  # of the patients' seeds, each with an OFFSET of its own, so that no run shares its patients
+TRAIN_OFFSET, TEST_OFFSET = 50, 100  # benchmarks/compare has 0 and 500
 TEST_PATIENTS = 60
 
 Sites = dict[str, list[Study]]
@@ -66,9 +67,11 @@ class Cell:
         """Training studies, with the labels that their sites have, and test studies, with all."""
         labels: dict[str, Any] = phantoms.COMPLETE if self.complete else {}
         number = int(seed) + 1
-        train = phantoms.written(config, self._folder("train"), TRAIN * number, {"patients": self.patients, **labels})
+        train = phantoms.written(
+            config, self._folder("train"), TRAIN * number + TRAIN_OFFSET, {"patients": self.patients, **labels}
+        )
         test = phantoms.written(
-            config, self._folder("test"), TEST * number + 100, {"patients": TEST_PATIENTS, **phantoms.COMPLETE}
+            config, self._folder("test"), TEST * number + TEST_OFFSET, {"patients": TEST_PATIENTS, **phantoms.COMPLETE}
         )
         return train, test
 
