@@ -112,7 +112,7 @@ class Tracker:
                 values.setdefault(name, []).append(value)
         means = {f"mean/{name}": sum(v) / len(v) for name, v in values.items()}
         means |= {f"worst/{n}": _worst(n, v) for n, v in values.items() if n.startswith("validation/")}
-        refused = record["aggregate"].get("refused", {})
+        refused = record["aggregate"]["refused"]
         means["refused"] = len(refused)
         for site, why in refused.items():
             self.client.set_tag(self.children[site], f"refused in round {step}", why)

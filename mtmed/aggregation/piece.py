@@ -25,6 +25,7 @@ class Piece:
         name: the parameter's.
         start: the global model's values [n].
         moves: how far each site went from there [K,n].
+        reach: labelled examples that reach the parameter [K]: all of a site's for the encoder.
         precision: [K,n], or None where no site sent one; 0 where a site sent none or has no label that reaches it.
         sums: what the merge summed over the whole parameter [K,m] (`Merge.sums`), divided by its elements.
         examples: training images of each site [K].
@@ -35,6 +36,7 @@ class Piece:
     name: str
     start: Tensor
     moves: Tensor
+    reach: Tensor
     precision: Tensor | None
     sums: Tensor | None
     examples: Tensor
@@ -45,11 +47,6 @@ class Piece:
     def part(self) -> str:
         """The head that the parameter belongs to, or `encoder`."""
         return part(self.name)
-
-    @property
-    def reach(self) -> Tensor:
-        """The labelled examples that reach the parameter [K]: all of a site's for the encoder."""
-        return self.examples if self.part == "encoder" else self.labelled_for(self.part)
 
     def labelled_for(self, head: str) -> Tensor:
         """Of each site [K]."""
@@ -86,8 +83,8 @@ class Table:
         import torch
 
         moves = torch.stack([u.mean[name].flatten()[cut].float() for u in self.sites]).sub_(start[cut])
-        precision = self.precision(name, cut)
-        return Piece(name, start[cut], moves, precision, sums, self.examples, self.labelled, self.kinds)
+        facts = (self.reach(name), self.precision(name, cut), sums, self.examples, self.labelled, self.kinds)
+        return Piece(name, start[cut], moves, *facts)
 
     def precision(self, name: str, cut: slice) -> Tensor | None:
         """The sites' precisions [K,n], if any site sent one that counts."""

@@ -42,7 +42,8 @@ class Merge(_base.Weighted):
 
     def sums(self, precision: Tensor) -> Tensor:
         """Of P_k and of P_k^b."""
-        return _columns(precision.double().sum(1), (precision**self.b).double().sum(1))
+        exact = precision.double()
+        return _columns(exact.sum(1), (exact**self.b).sum(1))
 
     def weights(self, piece: Piece) -> Tensor:
         """Q_k + lam w_k, by element."""
@@ -50,10 +51,11 @@ class Merge(_base.Weighted):
             return piece.reach  # nobody measured a precision here (buffers, say): by counts alone
         mean, powered = piece.sums.T
         known = mean > 0
-        scale = ((mean / mean.sum()) ** self.a / mean.where(known, 1.0) ** self.b).where(known, 0.0)
-        lam = self.alpha * (scale * powered).sum() / piece.reach.sum()
-        tempered = piece.precision.sqrt() if self.b == 0.5 else piece.precision**self.b
-        return tempered.mul_(scale[:, None].float()).add_((lam * piece.reach)[:, None].float())
+        usual = mean.where(known, 1.0)
+        share = ((mean / mean.sum()) ** self.a).where(known, 0.0)
+        lam = self.alpha * (share * powered / usual**self.b).sum() / piece.reach.sum()
+        quality = (piece.precision.double() / usual[:, None]) ** self.b * share[:, None]
+        return quality + lam * piece.reach[:, None]
 
 
 def _columns(*values: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Merges and servers' optimisers, one by one, by hand; and that any merge goes with any server."""
 
+from dataclasses import fields, replace
 from itertools import product
 
 import pytest
@@ -7,9 +8,10 @@ import torch
 
 from mtmed.aggregation import piece
 from mtmed.aggregation.incoming import Gate
+from mtmed.aggregation.strategy import KINDS as KINDS_OF_PARTS
 from mtmed.aggregation.strategy import strategy
 from mtmed.errors import UserError
-from mtmed.registry import names
+from mtmed.registry import find, names
 from mtmed.types import GlobalModel, SiteUpdate
 
 KINDS = {"masks": "segmentation", "finding": "classification"}
@@ -148,6 +150,27 @@ def test_any_merge_goes_with_any_server(merge, server):
     moved = any(v.any() for v in found.model.mean.values())
     assert moved == (merge != "nothing")
     assert bool(found.state) == (server in ("adam", "momentum") and merge != "nothing")
+
+
+@pytest.mark.parametrize("b", [0.5, 1, 2])
+def test_only_ratios_of_precisions_matter(b):
+    """Also of those whose powers single precision does not hold."""
+
+    def scaled(by):
+        precision = [torch.tensor([3.0, 1.0]), torch.tensor([1.0, 2.0])]
+        sites = [replace(u, precision={"encoder.w": p * by}) for u, p in zip((A, B), precision, strict=True)]
+        return merged("bayes", sites, a=1, b=b)["encoder.w"]
+
+    assert scaled(1e-30) == pytest.approx(scaled(1.0), rel=1e-5)
+
+
+def test_options_of_parts_have_different_names():
+    """They are set flat, so a name may belong to one kind of part only."""
+    found = [
+        {f.name for n in names(package) for f in fields(getattr(find(package, n, "part"), part))}
+        for package, part in KINDS_OF_PARTS.values()
+    ]
+    assert len(set().union(*found)) == sum(map(len, found))
 
 
 @pytest.mark.parametrize("name", ["bayes", "fisher", "label_aware", "median", "trimmed_mean"])

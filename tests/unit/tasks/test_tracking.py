@@ -64,7 +64,7 @@ def record(round):
             {"site": s["site"], "metrics": {"validation/malignancy/auroc": 0.5 + 0.1 * n}, "sent": 10}
             for n, s in enumerate(SITES)
         ],
-        "aggregate": {"key": model_key("run", round + 1)},
+        "aggregate": {"key": model_key("run", round + 1), "refused": {}},
     }
 
 
@@ -122,7 +122,7 @@ def test_the_model_with_temperatures_follows_its_federations_champion(config, tm
             exchange.put(model_key(key, round), exchange.get(model_key("run", round)))
         with Tracker(config, key, SITES, exchange) as tracker:
             for round in (0, 1):
-                tracker.log_round({**record(round), "aggregate": {"key": model_key(key, round + 1)}})
+                tracker.log_round({**record(round), "aggregate": {"key": model_key(key, round + 1), "refused": {}}})
         return tracker
 
     def champion():
