@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ from mtmed.types import Architecture, GlobalModel, HeadSpec, SiteUpdate
 
 FORMAT = "mtmed/1"
 KEY = "mtmed"  # of the header, in a file's metadata
-_PRECISION = "precision."
+PARTS = ("precision", "gradient")  # beside the mean; their tensors are named "<part>.<parameter>"
 
 
 def model_bytes(model: GlobalModel, architecture: Architecture) -> bytes:
     """A global model as a file that needs nothing else to predict."""
-    return _pack(model.mean, model.precision, _model_header(model, architecture))
+    return _pack(model, _model_header(model, architecture))
 
 
 def describe(model: GlobalModel, architecture: Architecture) -> str:
@@ -48,8 +48,8 @@ def read_model(data: bytes, origin: str = "the model") -> tuple[GlobalModel, Arc
     Raises:
         UserError: not one of our model files; `origin` names it.
     """
-    mean, precision, header = _unpack(data, "model", origin)
-    return _described(header, mean, precision, origin)
+    tensors, header = _unpack(data, "model", origin)
+    return _described(header, tensors, origin)
 
 
 def read_description(text: str, origin: str) -> tuple[GlobalModel, Architecture]:
@@ -58,18 +58,19 @@ def read_description(text: str, origin: str) -> tuple[GlobalModel, Architecture]
     Raises:
         UserError: not one of our headers; `origin` names the file.
     """
-    return _described(_header(text, "model", origin), {}, {}, origin)
+    return _described(_header(text, "model", origin), {key: {} for key in ("mean", *PARTS)}, origin)
 
 
 def _described(
-    header: dict[str, Any], mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], origin: str
+    header: dict[str, Any], tensors: Mapping[str, Mapping[str, Tensor]], origin: str
 ) -> tuple[GlobalModel, Architecture]:
     with _expected_header(origin):
         raw = header["architecture"]
         heads = tuple(_head(h) for h in raw.pop("heads"))
         architecture = Architecture(**raw, heads=heads)
         temperatures = _temperatures(header.get("temperatures", {}), heads)
-        return GlobalModel(header["round"], mean, precision, header["lineage"], temperatures), architecture
+        model = GlobalModel(header["round"], lineage=header["lineage"], temperatures=temperatures, **tensors)
+        return model, architecture
 
 
 def read_mean(data: bytes, origin: str = "the file") -> dict[str, Tensor]:
@@ -78,7 +79,7 @@ def read_mean(data: bytes, origin: str = "the file") -> dict[str, Tensor]:
     Raises:
         UserError: not one of our files; `origin` names it.
     """
-    return _unpack(data, None, origin)[0]
+    return _unpack(data, None, origin)[0]["mean"]
 
 
 def load_network(path: Path) -> tuple[multitask.MultiTask, GlobalModel]:
@@ -128,7 +129,7 @@ def weights(net: multitask.MultiTask) -> dict[str, Tensor]:
 
 
 def update_bytes(update: SiteUpdate) -> bytes:
-    """A site's update as a file; the precision travels as bfloat16, in which zero stays zero."""
+    """A site's update as a file; precision and gradient travel as bfloat16, in which zero stays zero."""
     header = {
         "kind": "update",
         "site": update.site,
@@ -138,8 +139,7 @@ def update_bytes(update: SiteUpdate) -> bytes:
         "metrics": dict(update.metrics),
         "lineage": dict(update.lineage),
     }
-    short = {name: value.to(torch.bfloat16) for name, value in update.precision.items()}
-    return _pack(update.mean, short, header)
+    return _pack(replace(update, precision=_short(update.precision), gradient=_short(update.gradient)), header)
 
 
 def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
@@ -148,9 +148,9 @@ def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
     Raises:
         UserError: not one of our update files; `origin` names it.
     """
-    mean, precision, header = _unpack(data, "update", origin)
+    tensors, header = _unpack(data, "update", origin)
     with _expected_header(origin):
-        return SiteUpdate(mean=mean, precision=precision, **header)
+        return SiteUpdate(**tensors, **header)
 
 
 def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
@@ -164,23 +164,20 @@ def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
     except SafetensorError as error:
         raise UserError(f"{origin} is not a safetensors file: {error}") from error
     header = _header(_ours(file.metadata() or {}, origin), "update", origin)
-    names = list(file.keys())
-    precision = [name.removeprefix(_PRECISION) for name in names if name.startswith(_PRECISION)]
-    mean = [name for name in names if not name.startswith(_PRECISION)]
+    tensors = {part: _Lazy(file, names) for part, names in _sorted(file.keys()).items()}
     with _expected_header(origin):
-        return SiteUpdate(mean=_Lazy(file, mean), precision=_Lazy(file, precision, _PRECISION), **header)
+        return SiteUpdate(**tensors, **header)
 
 
 class _Lazy(Mapping[str, Tensor]):
-    """Tensors of a safetensors file, by name."""
+    """Tensors of a safetensors file, by parameter."""
 
-    def __init__(self, file: Any, names: Sequence[str], prefix: str = "") -> None:
-        self.file, self.names, self.prefix = file, dict.fromkeys(names), prefix
+    def __init__(self, file: Any, names: Mapping[str, str]) -> None:
+        """`names`: those of the tensors, by parameter."""
+        self.file, self.names = file, names
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.names:
-            raise KeyError(name)
-        return self.file.get_tensor(self.prefix + name)
+        return self.file.get_tensor(self.names[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -189,8 +186,26 @@ class _Lazy(Mapping[str, Tensor]):
         return len(self.names)
 
 
-def _pack(mean: Mapping[str, Tensor], precision: Mapping[str, Tensor], header: Mapping[str, Any]) -> bytes:
-    tensors = dict(mean) | {_PRECISION + name: value for name, value in precision.items()}
+def _short(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.to(torch.bfloat16) for name, value in tensors.items()}
+
+
+def _sorted(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The names of a file's tensors, by what they are of and by parameter."""
+    found: dict[str, dict[str, str]] = {part: {} for part in ("mean", *PARTS)}
+    for name in names:
+        part, _, parameter = name.partition(".")
+        if part in PARTS:
+            found[part][parameter] = name
+        else:
+            found["mean"][name] = name
+    return found
+
+
+def _pack(content: GlobalModel | SiteUpdate, header: Mapping[str, Any]) -> bytes:
+    tensors = dict(content.mean)
+    for part in PARTS:
+        tensors |= {f"{part}.{name}": value for name, value in getattr(content, part).items()}
     # one entry, because safetensors writes several in any order, and the same model must give the same bytes
     return save({name: value.contiguous() for name, value in tensors.items()}, {KEY: _text(header)})
 
@@ -199,7 +214,7 @@ def _text(header: Mapping[str, Any]) -> str:
     return json.dumps({"format": FORMAT, **header}, sort_keys=True)
 
 
-def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     try:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
@@ -207,9 +222,8 @@ def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, Tenso
     except (SafetensorError, ValueError) as error:
         raise UserError(f"{origin} is not a safetensors file: {error}") from error
     header = _header(_ours(metadata, origin), kind, origin)
-    precision = {n.removeprefix(_PRECISION): v for n, v in tensors.items() if n.startswith(_PRECISION)}
-    mean = {name: value for name, value in tensors.items() if not name.startswith(_PRECISION)}
-    return mean, precision, header
+    found = {part: {p: tensors[n] for p, n in names.items()} for part, names in _sorted(tensors).items()}
+    return found, header
 
 
 def _ours(metadata: Mapping[str, str], origin: str) -> str:

@@ -119,6 +119,7 @@ class SiteUpdate:
         examples: training images in all.
         metrics: training losses and validation metrics, flat.
         lineage: data hash, code hash, config hash, architecture.
+        gradient: the mean gradient of the site's steps, by name, if the strategy wants it.
     """
 
     site: str
@@ -129,13 +130,15 @@ class SiteUpdate:
     examples: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
+    gradient: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class GlobalModel:
     """The federation's state after `round` aggregations (0: freshly initialised).
 
-    `temperatures` by head divide its logits before they become probabilities; 1 where a head has none.
+    `temperatures` by head divide its logits before they become probabilities; 1 where a head has none. `gradient` is
+    the mean of the sites' mean gradients in the last round, if the strategy wants it.
     """
 
     round: int
@@ -143,6 +146,7 @@ class GlobalModel:
     precision: Mapping[str, Tensor] = field(default_factory=dict)
     lineage: Mapping[str, str] = field(default_factory=dict)
     temperatures: Mapping[str, float] = field(default_factory=dict)
+    gradient: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mtmed.registry import find
 from mtmed.training.observe import observe
 from mtmed.types import LikelihoodCurve, SiteCalibration, Study
 from tasks.jobs import Job, calibration_key
+from tasks.personal import with_own
 from tasks.site import Place
 from tasks.stopped import or_stopped
 
@@ -24,15 +25,16 @@ def calibrate_site(place: Place, job: Job) -> dict[str, Any]:
     curves = or_stopped(
         f"site {place.site!r}, calibration",
         place.stopped(f"{job.run}-calibration"),
-        lambda: {name: curves_of(_network(place, key, config), studies) for name, key in job.models.items()},
+        lambda: {name: curves_of(_network(place, job, name, config), studies) for name in job.models},
     )
     key = calibration_key(job.run, place.site)
     sent = place.exchange.put(key, text.to_json(SiteCalibration(place.site, curves)).encode())
     return {"site": place.site, "key": key, "sent": sent}
 
 
-def _network(place: Place, key: str, config: Config) -> MultiTask:
-    return checkpoint.network(checkpoint.read_mean(place.exchange.get(key), key), config.architecture)
+def _network(place: Place, job: Job, name: str, config: Config) -> MultiTask:
+    mean = checkpoint.read_mean(place.exchange.get(job.models[name]), job.models[name])
+    return checkpoint.network(with_own(mean, place, job, config) if name == "global" else mean, config.architecture)
 
 
 def curves_of(net: MultiTask, studies: Sequence[Study]) -> dict[str, LikelihoodCurve]:

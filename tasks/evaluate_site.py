@@ -22,6 +22,7 @@ from tasks.calibrate_site import curves_of
 from tasks.draw_site import draw_site
 from tasks.jobs import Job, evaluation_key
 from tasks.memory import Memory
+from tasks.personal import with_own
 from tasks.site import Place
 from tasks.stopped import or_stopped
 from tasks.train_alone import own_model
@@ -72,7 +73,8 @@ def _tested(place: Place, job: Job, config: Config, validation: Sequence[Study])
     tested = {}
     for name, key in job.models.items():
         model, _ = checkpoint.read_model(place.exchange.get(key), key)
-        tested[name] = _Tested(checkpoint.network(model.mean, config.architecture), model.temperatures)
+        mean = with_own(model.mean, place, job, config) if name == "global" else model.mean
+        tested[name] = _Tested(checkpoint.network(mean, config.architecture), model.temperatures)
     own: Path = own_model(place, config)
     if "local" in config.evaluation.references and own.is_file():
         net = checkpoint.load_network(own)[0]

@@ -1,6 +1,6 @@
 """One round at one site: the global model in, a `SiteUpdate` out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,8 @@ from mtmed.data import store
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask
 from mtmed.training import device, fisher
-from mtmed.training.corrections._base import Reference
+from mtmed.training.corrections._base import Others, Reference
+from mtmed.training.corrections._base import others as others_of
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
@@ -21,6 +22,7 @@ from mtmed.training.seeds import generator
 from mtmed.types import SiteUpdate, Study
 from tasks.jobs import Job, update_key
 from tasks.memory import Memory
+from tasks.personal import with_own
 from tasks.site import Place
 from tasks.stopped import Trained, or_stopped
 from tasks.stopwatch import Stopwatch
@@ -32,7 +34,7 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
     watch = Stopwatch()
     with watch("exchange"):
         start = place.exchange.get(job.models["start"])
-        mean = checkpoint.read_mean(start, job.models["start"])
+        mean = with_own(checkpoint.read_mean(start, job.models["start"]), place, job, config)
     with watch("state"):
         studies = store.read(place.data, None)
         net = checkpoint.network(mean, config.architecture).to(device.pick())
@@ -71,12 +73,12 @@ def local_round(
     round: int,
     watch: Stopwatch,
     kept: Moments,
-    others: Mapping[str, torch.Tensor] | None = None,
+    others: Others = Others(),  # noqa: B008  (frozen)
 ) -> SiteUpdate:
     """Validate the model that came, train it in place, and measure the precision if the strategy asks for it.
 
-    `kept`, the optimiser's moments after the last round, become those after this one. `others` are the precisions that
-    the other sites sent in the last round, summed.
+    `kept`, the optimiser's moments after the last round, become those after this one. `others` is what the site knows
+    of the others' last round.
     """
     training = [s for s in studies if s.split == "train"]
     seed = (config.federation.seed, round, site)
@@ -84,26 +86,26 @@ def local_round(
         metrics = _validation(net, [s for s in studies if s.split == "validation"])
     with watch("train"):
         span = Span(round, config.federation.rounds)
-        reference = Reference(checkpoint.weights(net), others or {}, len(training))
+        reference = Reference(checkpoint.weights(net), len(training), others)
         correct = config.strategy.correction.hook(net, reference)
         losses = train(net, training, config.training, span, generator(*seed, "train"), kept, correct)
     with watch("fisher"):
         precision = _precision(net, training, config, seed)
     metrics |= {f"train/{head}": loss for head, loss in losses.items()}
     labelled = {h.name: _labelled(training, h.name) for h in net.architecture.heads}
-    return SiteUpdate(site, round, checkpoint.weights(net), precision, labelled, len(training), metrics)
+    weights, gradient = checkpoint.weights(net), correct.gradient()
+    return SiteUpdate(site, round, weights, precision, labelled, len(training), metrics, gradient=gradient)
 
 
-def _others(place: Place, job: Job, config: Config, start: bytes) -> dict[str, torch.Tensor]:
-    """The global model's precision without what the site itself sent in the last round."""
+def _others(place: Place, job: Job, config: Config, start: bytes) -> Others:
+    """What the global model says of the other sites."""
     own_key = update_key(job.run, job.round - 1, place.site)
-    if job.round == 0 or not config.strategy.correction.needs_precision:
-        return {}
-    total = checkpoint.read_model(start, job.models["start"])[0].precision
-    if not place.exchange.exists(own_key):  # the site took no part in the last round, or its update was refused
-        return dict(total)
-    own = checkpoint.read_update(place.exchange.get(own_key), own_key).precision
-    return {name: (value - own[name].float() if name in own else value).clamp(min=0) for name, value in total.items()}
+    correction = config.strategy.correction
+    if job.round == 0 or not (correction.needs_precision or correction.needs_gradient):
+        return Others()
+    model = checkpoint.read_model(start, job.models["start"])[0]
+    took_part = place.exchange.exists(own_key)  # and its update was not refused
+    return others_of(model, checkpoint.read_update(place.exchange.get(own_key), own_key) if took_part else None)
 
 
 def _precision(

@@ -7,8 +7,7 @@ import torch
 from benchmarks import result_rows
 from benchmarks.compare.arms import settings
 from benchmarks.federate import cells
-from benchmarks.federate.simulate import Metrics, alone, federate, measured, owners
-from mtmed.models.multitask import MultiTask
+from benchmarks.federate.simulate import Metrics, Models, alone, federate, measured, owners
 
 
 def changes(label: str) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def run_one(cell_name: str, label: str, seed: str) -> None:
     train, test = cell.sites(config, seed)
     found: Metrics = {}
 
-    def keep(models: dict[str, MultiTask], suffix: str = "", own: dict[str, set[str]] | None = None) -> None:
+    def keep(models: Models, suffix: str = "", own: dict[str, set[str]] | None = None) -> None:
         for head, values in measured(models, test, own).items():
             found.setdefault(head, {}).update({f"{metric}{suffix}": value for metric, value in values.items()})
 
@@ -39,9 +38,9 @@ def run_one(cell_name: str, label: str, seed: str) -> None:
         keep(dict.fromkeys(train, alone(config, [s for studies in train.values() for s in studies], "pooled")))
     else:
 
-        def watch(round: int, net: MultiTask) -> None:
+        def watch(round: int, models: Models) -> None:
             if round in cell.shown:
-                keep(dict.fromkeys(train, net), f".round-{round}")
+                keep(models, f".round-{round}")
 
-        keep(dict.fromkeys(train, federate(config, train, watch)))
+        keep(federate(config, train, watch))
     result_rows.append(cell_name, result_rows.run(label, seed, found))

@@ -14,6 +14,7 @@ from mtmed.config import Config
 from mtmed.evaluation.glossary import term
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask, build
+from mtmed.training.corrections._base import Others, others
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
@@ -23,7 +24,8 @@ from tasks.stopwatch import Stopwatch
 from tasks.train_site import local_round
 
 Metrics = dict[str, dict[str, float]]  # by head
-Watch = Callable[[int, MultiTask], None]
+Models = dict[str, MultiTask]  # by site
+Watch = Callable[[int, Models], None]
 
 
 @dataclass
@@ -32,28 +34,37 @@ class _Site:
 
     studies: Sequence[Study]
     moments: Moments
-    sent: Mapping[str, Tensor]
+    sent: SiteUpdate | None = None  # in the last round, if it was not refused
 
 
-def federate(config: Config, sites: Sites, watch: Watch) -> MultiTask:
-    """The global model after all rounds; `watch` sees it after each."""
+def federate(config: Config, sites: Sites, watch: Watch) -> Models:
+    """The global model as the sites have it after all rounds; `watch` sees it after each."""
     seed, kinds = config.federation.seed, {h.name: h.kind for h in config.heads.values()}
     model, state = GlobalModel(0, checkpoint.weights(build(config.architecture, seed))), dict[str, Tensor]()
-    kept = {name: _Site(studies, {}, {}) for name, studies in sites.items()}
+    kept = {name: _Site(studies, {}) for name, studies in sites.items()}
     for round in range(config.federation.rounds):
         updates = [_update(config, model, name, site) for name, site in kept.items()]
         merged = config.strategy.aggregate(model, updates, kinds, state)
         for update in updates:
-            kept[update.site].sent = {} if update.site in merged.refused else update.precision
+            kept[update.site].sent = None if update.site in merged.refused else update
         model, state = merged.model, merged.state
-        watch(round + 1, checkpoint.network(model.mean, config.architecture))
-    return checkpoint.network(model.mean, config.architecture)
+        watch(round + 1, {name: _network(config, model, site) for name, site in kept.items()})
+    return {name: _network(config, model, site) for name, site in kept.items()}
 
 
 def _update(config: Config, model: GlobalModel, name: str, site: _Site) -> SiteUpdate:
+    known = others(model, site.sent) if model.round else Others()
+    net = _network(config, model, site)
+    return local_round(net, site.studies, config, name, model.round, Stopwatch(), site.moments, known)
+
+
+def _network(config: Config, model: GlobalModel, site: _Site) -> MultiTask:
+    """The global model with what is the site's own."""
     net = checkpoint.network(model.mean, config.architecture)
-    others = {n: (p - site.sent[n] if n in site.sent else p).clamp(min=0) for n, p in model.precision.items()}
-    return local_round(net, site.studies, config, name, model.round, Stopwatch(), site.moments, others)
+    if site.sent is not None:
+        own = {name: site.sent.mean[name] for name in config.strategy.personal.names(net)}
+        checkpoint.load_weights(net, {**model.mean, **own})
+    return net
 
 
 def alone(config: Config, studies: Sequence[Study], name: str) -> MultiTask:

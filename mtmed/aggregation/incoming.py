@@ -80,6 +80,10 @@ def _look(model: GlobalModel, update: SiteUpdate) -> _Look:
         raise UserError(f"it is of another architecture: it differs in {odd!r}; update the site's params")
     if min([update.examples, *update.labelled.values()]) < 0:
         raise UserError("it has a negative number of examples")
+    for name, value in update.gradient.items():
+        _expect_shape(model, name, value, "its gradient")
+        if not math.isfinite(_total(value.flatten())[0]):
+            raise UserError(f"its gradient is not finite in {name!r}")
     return _Look(_length(model, update), _confidence(model, update))
 
 

@@ -1,4 +1,4 @@
-"""Strategies: named combinations of a correction of local training, a merge, and a server's optimiser."""
+"""Strategies: named combinations of a correction of local training, a merge, a server's optimiser and personal parts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtmed.aggregation.incoming import Gate, admitted
 from mtmed.aggregation.merges._base import Merge, Moved
+from mtmed.aggregation.personal._base import Personal
 from mtmed.aggregation.piece import Table, cuts, part
 from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
@@ -33,6 +34,8 @@ NAMED: Mapping[str, Options] = {
     "fedavgm": {"merge": "examples", "server": "momentum"},
     "fedadam": {"merge": "examples", "server": "adam"},
     "fedexp": {"merge": "examples", "server": "extrapolated"},
+    "scaffold": {"merge": "examples", "correction": "scaffold"},
+    "fedbn": {"merge": "examples", "personal": "norms"},
     "median": {"merge": "median"},
     "trimmed_mean": {"merge": "trimmed_mean"},
     "fisher": {"merge": "fisher"},
@@ -42,8 +45,9 @@ KINDS = {
     "merge": ("mtmed.aggregation.merges", "Merge"),
     "server": ("mtmed.aggregation.servers", "Server"),
     "correction": ("mtmed.training.corrections", "Correction"),
+    "personal": ("mtmed.aggregation.personal", "Personal"),
 }
-USUAL: Options = {"server": "plain", "correction": "nothing"}
+USUAL: Options = {"server": "plain", "correction": "nothing", "personal": "nothing"}
 STATISTICS = ("running_mean", "running_var")  # of batch norm: no directions, so a server's optimiser leaves them alone
 
 
@@ -66,11 +70,13 @@ class Merged:
 
 @dataclass(frozen=True)
 class Strategy:
-    """What sites add to their training, how their updates are merged, and what the server does with that."""
+    """What sites add to their training, how their updates are merged, what the server does with that, and what of it
+    the sites do not take."""
 
     merge: Merge
     server: Server
     correction: Correction
+    personal: Personal
 
     @property
     def needs_precision(self) -> bool:
@@ -107,7 +113,9 @@ class Strategy:
         table = Table(sites, kinds or {})
         moved = {name: self._moved(name, start.flatten().float(), table) for name, start in model.mean.items()}
         mean, remembered = self._stepped(model, moved, state or {})
-        merged = GlobalModel(model.round + 1, mean, _total_precision(sites), model.lineage)
+        merged = GlobalModel(
+            model.round + 1, mean, _total_precision(sites), model.lineage, gradient=_mean_gradient(table)
+        )
         return Merged(merged, _shares(sites, moved), refused, remembered)
 
     def _moved(self, name: str, start: Tensor, table: Table) -> Moved:
@@ -156,7 +164,8 @@ class Strategy:
 def strategy(name: str, options: Options) -> Strategy:
     """The strategy of that name with these options: those of its parts, by their own names.
 
-    `merge`, `server` and `correction` among the options choose other parts; with a `merge`, any name will do.
+    `merge`, `server`, `correction` and `personal` among the options choose other parts; with a `merge`, any name will
+    do.
 
     Raises:
         UserError: no such strategy, part or option, or an impossible value.
@@ -222,3 +231,16 @@ def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:
         for name, value in update.precision.items():
             total[name] = total[name] + value.float() if name in total else value.float()
     return total
+
+
+def _mean_gradient(table: Table) -> dict[str, Tensor]:
+    """The sites' mean gradients, weighed by the examples that reach a parameter."""
+    sums: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    for k, update in enumerate(table.sites):
+        for name, value in update.gradient.items():
+            weight = float(table.reach(name)[k])
+            pulled = weight * value.float()
+            sums[name] = sums[name] + pulled if name in sums else pulled
+            weights[name] = weights.get(name, 0.0) + weight
+    return {name: total / weights[name] for name, total in sums.items() if weights[name] > 0}

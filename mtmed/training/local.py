@@ -35,7 +35,7 @@ def train(
     span: Span,
     generator: torch.Generator,
     kept: optimizer.Moments | None = None,
-    correct: Hook = lambda: None,
+    correct: Hook = Hook(),  # noqa: B008  (without state)
 ) -> dict[str, float]:
     """Train in place for the configured epochs or steps; the mean loss per head of the last pass.
 

@@ -35,15 +35,10 @@ class Correction(_base.Correction):
         expect("cap", self.cap)
 
     def hook(self, model: MultiTask, reference: _base.Reference) -> _base.Hook:
+        known = reference.others.precision
         held = []
         for name, parameter in model.named_parameters():
-            if name in reference.others:
-                weight = (reference.others[name] * (self.strength / reference.examples)).clamp(0, self.cap)
-                held.append((parameter, weight.to(parameter.device), reference.mean[name].to(parameter.device)))
-
-        def add() -> None:
-            for parameter, weight, start in held:
-                if parameter.grad is not None:
-                    parameter.grad.addcmul_(weight, parameter.detach() - start)
-
-        return add
+            if name in known:
+                weight = (known[name] * (self.strength / reference.examples)).clamp(0, self.cap)
+                held.append((parameter, weight, reference.mean[name]))
+        return _base.Held(held)

@@ -26,11 +26,4 @@ class Correction(_base.Correction):
         expect("mu", self.mu)
 
     def hook(self, model: MultiTask, reference: _base.Reference) -> _base.Hook:
-        held = [(p, reference.mean[name].to(p.device)) for name, p in model.named_parameters()]
-
-        def add() -> None:
-            for parameter, start in held:
-                if parameter.grad is not None:
-                    parameter.grad.add_(parameter.detach() - start, alpha=self.mu)
-
-        return add
+        return _base.Held([(p, self.mu, reference.mean[name]) for name, p in model.named_parameters()])

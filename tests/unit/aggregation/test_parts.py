@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 import torch
+from torch import nn
 
 from mtmed.aggregation import piece
 from mtmed.aggregation.incoming import Gate
@@ -213,3 +214,25 @@ def test_pieces_give_what_the_whole_gives(name, monkeypatch):
 def test_impossible_options_are_one_line(name, options, expected):
     with pytest.raises(UserError, match=expected):
         strategy(name, options)
+
+
+def test_the_mean_gradient_is_of_sites_that_a_label_reaches():
+    def told(update, **gradient):
+        return replace(update, gradient={n.replace("_", "."): torch.tensor(v) for n, v in gradient.items()})
+
+    sites = [
+        told(A, encoder_w=[1.0, 0.0], heads_masks_w=[1.0, 1.0]),
+        told(B, encoder_w=[5.0, 0.0], heads_masks_w=[3.0, 3.0]),
+        told(C, encoder_w=[0.0, 4.0]),
+    ]
+    found = strategy("scaffold", {}).aggregate(START, sites, KINDS, gate=Gate(move=1e9)).model.gradient
+    torch.testing.assert_close(found["encoder.w"], torch.tensor([(10 + 150) / 80, 160 / 80]))
+    assert found["heads.masks.w"].tolist() == [2.5, 2.5]
+
+
+def test_norms_of_every_kind_are_a_sites_own():
+    net = nn.Sequential(nn.Conv2d(1, 8, 1), nn.GroupNorm(2, 8), nn.BatchNorm2d(8), nn.LayerNorm(8))
+    kept = strategy("fedbn", {}).personal.names(net)
+    assert {n.partition(".")[0] for n in kept} == {"1", "2", "3"}
+    assert {"1.weight", "2.running_var", "3.bias"} <= kept
+    assert not strategy("fedavg", {}).personal.names(net)

@@ -60,6 +60,14 @@ BAD = {
         {"labelled": {"masks": 0}},
         "a precision in 'heads.masks.b', and says that it has no label for 'masks'",
     ),
+    "a gradient that is not finite": (
+        {"gradient": with_value(MEAN, "encoder.w", float("inf"))},
+        "its gradient is not finite in 'encoder.w'",
+    ),
+    "a gradient of another shape": (
+        {"gradient": {"encoder.w": torch.ones(3)}},
+        r"its gradient is of another architecture: .*'encoder.w' has shape \(3,\), expected \(2, 3\)",
+    ),
     "negative examples": ({"examples": -1}, "negative number of examples"),
     "negative labels": ({"labelled": {"masks": -4}}, "negative number of examples"),
 }

@@ -13,11 +13,13 @@ from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
 from mtmed.registry import names
-from mtmed.training.corrections import prior
+from mtmed.training.corrections import prior, scaffold
 from tasks import federation
+from tasks import train_site as train_site_module
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
 from tasks.jobs import Job, accept, model_key, refused_key, server_key, update_key
+from tasks.personal import with_own
 from tasks.site import Place
 from tasks.survey_site import survey_site
 from tasks.train_alone import own_model, reference_key, train_alone, train_pooled
@@ -239,11 +241,55 @@ def test_a_local_prior_is_what_the_others_sent(world, monkeypatch):
     run = played(config, places, 1)
     sent = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch"))).precision
     play(config, places, run)
-    assert [bool(r.others) for r in seen] == [False, False, True, True]
-    of_alder = {name: value for name, value in seen[2].others.items() if value.any()}
+    assert [bool(r.others.precision) for r in seen] == [False, False, True, True]
+    of_alder = {name: value for name, value in seen[2].others.precision.items() if value.any()}
     assert of_alder.keys() == {name for name, value in sent.items() if value.any()}
     for name, value in of_alder.items():
         torch.testing.assert_close(value, sent[name].float(), rtol=1e-2, atol=1e-2 * float(sent[name].max()))
+
+
+def test_scaffold_knows_where_the_others_went(world, monkeypatch):
+    config, places = world("scaffold")
+    seen = []
+    plain = scaffold.Correction.hook
+    monkeypatch.setattr(
+        scaffold.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
+    )
+    run = played(config, places, 1)
+    sent = {s: checkpoint.read_update(run.exchange.get(update_key(run.key, 0, s))).gradient for s in LABELS}
+    play(config, places, run)
+    assert [bool(r.others.drift) for r in seen] == [False, False, True, True]
+    for name, value in seen[2].others.drift.items():
+        other = sent["birch"].get(name)
+        expected = (other.float() - sent["alder"][name].float()) / 2 if other is not None else torch.zeros(())
+        torch.testing.assert_close(value, expected.expand_as(value), rtol=2e-2, atol=1e-2 * float(value.abs().max()))
+
+
+def test_with_fedbn_each_site_keeps_its_norms(world, monkeypatch):
+    config, places = world("fedbn")
+    started = {}
+    plain = train_site_module.local_round
+    monkeypatch.setattr(
+        train_site_module,
+        "local_round",
+        lambda net, *args: started.__setitem__((args[2], args[3]), tiny.state(net)) or plain(net, *args),
+    )
+    run = played(config, places)
+    kept = config.strategy.personal.names(tiny.network())
+    own = tiny.state(checkpoint.network(global_model(run, 1).mean, config.architecture))
+    assert kept
+    assert set(tiny.differing(own, started["alder", 1])) <= kept
+    assert tiny.differing(started["birch", 1], started["alder", 1])
+    job = federation.jobs(config, run.key, 2, {"global": model_key(run.key, 2)})[0]
+    last = checkpoint.read_update(run.exchange.get(update_key(run.key, 1, "alder"))).mean
+    found = with_own(global_model(run, 2).mean, places["alder"], job, config)
+    for name, value in found.items():
+        assert torch.equal(value, last[name] if name in kept else global_model(run, 2).mean[name])
+    late = replace(job, site="cedar")
+    assert not tiny.differing(
+        with_own(global_model(run, 2).mean, replace(places["alder"], site="cedar"), late, config),
+        global_model(run, 2).mean,
+    )
 
 
 @pytest.mark.parametrize("strategy", ["bayes", "local"])

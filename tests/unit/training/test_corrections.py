@@ -6,8 +6,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from mtmed.errors import UserError
 from mtmed.registry import find
-from mtmed.training.corrections._base import Reference
+from mtmed.training.corrections._base import Others, Reference, others
 from mtmed.training.local import Span, train
+from mtmed.types import GlobalModel, SiteUpdate
 from tests import tiny
 
 SEGMENTATION = tiny.SEGMENTATION.name
@@ -37,7 +38,7 @@ def gradients(net, hook, some=()):
 def trained(reference_of=None, name="nothing", spec=None, **options):
     """One round on studies with all labels, with a correction."""
     net = tiny.network()
-    reference = Reference(tiny.state(net), reference_of(net) if reference_of else {}, 6)
+    reference = Reference(tiny.state(net), 6, Others(reference_of(net) if reference_of else {}))
     start = tiny.state(net)
     hook = correction(name, **options).hook(net, reference)
     train(net, tiny.studies(), tiny.training(**(spec or {})), Span(0, 1), tiny.seeds("x"), None, hook)
@@ -63,11 +64,46 @@ def test_a_prior_by_hand_up_to_its_cap():
     start = moved(net)
     sure, surer, unknown = list(start)[:3]
     others = {sure: torch.full_like(start[sure], 30.0), surer: torch.full_like(start[surer], 1e9)}
-    hook = correction("prior", strength=0.1, cap=4.0).hook(net, Reference(start, others, 10))
+    hook = correction("prior", strength=0.1, cap=4.0).hook(net, Reference(start, 10, Others(others)))
     found = gradients(net, hook)
     torch.testing.assert_close(found[sure], torch.full_like(found[sure], 1 + 0.3 * 0.5))
     torch.testing.assert_close(found[surer], torch.full_like(found[surer], 1 + 4 * 0.5))
     assert (found[unknown] == 1).all()
+
+
+def test_scaffold_by_hand():
+    net = tiny.network()
+    start = moved(net)
+    lone, steered, new = list(start)[:3]
+    drift = {n: torch.full_like(start[n], 0.25) for n in start if n != new}
+    hook = correction("scaffold").hook(net, Reference(start, 6, Others(drift=drift)))
+    for _ in range(2):
+        found = gradients(net, hook, [lone])
+    assert found[lone] is None
+    torch.testing.assert_close(found[steered], torch.full_like(found[steered], 1.25))
+    assert (found[new] == 1).all()
+    told = hook.gradient()
+    assert lone not in told
+    assert all((value == 1).all() for value in told.values()), "the mean of the gradients as they were"
+
+
+def test_the_others_are_everybody_less_the_site_itself():
+    def parts(value):
+        return {"a": torch.full((2,), value), "b": torch.full((2,), value)}
+
+    model = GlobalModel(1, {}, precision=parts(5.0), gradient=parts(1.0))
+    own = SiteUpdate("x", 0, {}, {"a": torch.full((2,), 3.0)}, {}, 1, gradient={"a": torch.full((2,), 0.25)})
+    found = others(model, own)
+    assert found.precision["a"].tolist() == [2, 2]
+    assert found.precision["b"].tolist() == [5, 5]
+    assert {n: v.tolist() for n, v in found.drift.items()} == {"a": [0.75, 0.75]}
+    absent = others(model, None)
+    assert absent.precision["a"].tolist() == [5, 5]
+    assert not absent.drift, "who took no part has no drift of its own to take off"
+
+
+def test_without_a_drift_scaffold_changes_no_bit():
+    assert not tiny.differing(trained()[1], trained(name="scaffold")[1])
 
 
 def test_what_is_held_goes_less_far():
