@@ -150,7 +150,7 @@ def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
     """
     tensors, header = _unpack(data, "update", origin)
     with _expected_header(origin):
-        return SiteUpdate(**tensors, **header)
+        return SiteUpdate(**(header | tensors))
 
 
 def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
@@ -166,7 +166,7 @@ def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
     header = _header(_ours(file.metadata() or {}, origin), "update", origin)
     tensors = {part: _Lazy(file, names) for part, names in _sorted(file.keys()).items()}
     with _expected_header(origin):
-        return SiteUpdate(**tensors, **header)
+        return SiteUpdate(**(header | tensors))
 
 
 class _Lazy(Mapping[str, Tensor]):

@@ -1,4 +1,4 @@
-"""Strategies: named combinations of a correction of local training, a merge, a server's optimiser and personal parts."""
+"""Strategies: named combinations of a correction of local training, a merge, a server's step and personal parts."""
 
 from __future__ import annotations
 

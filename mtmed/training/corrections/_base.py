@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -55,7 +55,7 @@ class Hook:
 class Held(Hook):
     """sum_i weight_i (theta_i - start_i)^2 / 2 is added to the loss."""
 
-    def __init__(self, held: list[tuple[Tensor, Tensor | float, Tensor]]) -> None:
+    def __init__(self, held: Sequence[tuple[Tensor, Tensor | float, Tensor]]) -> None:
         """`held`: parameters, weights, starts."""
         self.held = [(p, _beside(p, weight), start.to(p.device)) for p, weight, start in held]
 
