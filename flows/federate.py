@@ -27,9 +27,10 @@ async def federate(params: str = "params.yaml", out: str = "models/federation") 
         async with beside() as start:
             await start(tracker.catch_up, list(run.records))
             for round in range(run.rounds_done, config.federation.rounds):
-                jobs = federation.round_jobs(run, config, round)
-                updates = await ask("train", jobs, free)
-                record = federation.aggregate_round(run, config, round, updates)
+                turns = federation.turns(run, config, round)
+                for jobs in turns:
+                    turns.take(await ask("train", jobs, free))
+                record = federation.aggregate_round(run, config, round, turns)
                 federation.close_round(run, config, record)
                 await start(tracker.log_round, record)
     return str(federation.publish(run, config, out, tracker.spans))

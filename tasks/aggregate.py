@@ -15,7 +15,7 @@ from mtmed.errors import UserError
 from mtmed.types import GlobalModel, SiteUpdate
 from tasks.exchange import Exchange
 from tasks.initial_model import initial_key, read_mean
-from tasks.jobs import model_key, refused_key, server_key, update_key
+from tasks.jobs import model_key, refused_key, server_key
 
 
 def initialise(config: Config, exchange: Exchange, run: str, lineage: dict[str, str]) -> str:
@@ -43,7 +43,7 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     for site, why in refused.items():
         print(f"round {merged.model.round}: the update of {site} is refused: {why}", flush=True)
         if config.strategy.shares:  # else the site goes on from its own
-            exchange.move(update_key(run, before.round, site), refused_key(run, before.round, site))
+            exchange.move(updates[site], refused_key(run, before.round, site))
     key = model_key(run, merged.model.round)
     if merged.state:
         exchange.put(server_key(run, merged.model.round), save(merged.state))

@@ -15,6 +15,7 @@ from tasks.aggregate import aggregate, initialise
 from tasks.exchange import Exchange
 from tasks.jobs import Job, model_key, round_key, server_key, update_key
 from tasks.stopwatch import Span
+from tasks.turns import Turns
 
 
 @dataclass
@@ -95,16 +96,24 @@ def round_jobs(run: Run, config: Config, round: int) -> list[Job]:
     return [Job(j.site, j.run, j.round, own[j.site], j.config) for j in out]
 
 
-def aggregate_round(run: Run, config: Config, round: int, updates: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def turns(run: Run, config: Config, round: int) -> Turns:
+    """Who trains when in a round."""
+    return Turns(config, run.exchange, run.key, round_jobs(run, config, round))
+
+
+def aggregate_round(run: Run, config: Config, round: int, turns: Turns) -> dict[str, Any]:
     """Aggregate the updates of a round; its record so far."""
-    model = model_key(run.key, round)
-    result = aggregate(config, run.exchange, run.key, model, {u["site"]: u["key"] for u in updates})
+    updates = sorted(turns.answers, key=lambda u: str(u["site"]))
+    result = aggregate(config, run.exchange, run.key, model_key(run.key, round), turns.updates())
+    result["contributions"] = turns.shares(result["contributions"])
+    result["refused"] |= turns.refused
+    turns.forget()
     losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
     print(
         f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}",
         flush=True,
     )
-    return {"round": round, "sites": list(updates), "aggregate": result}
+    return {"round": round, "sites": updates, "aggregate": result}
 
 
 def close_round(run: Run, config: Config, record: dict[str, Any]) -> None:

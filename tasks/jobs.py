@@ -70,6 +70,11 @@ def server_key(run: str, round: int) -> str:
     return f"{run}/round-{round:03d}/server.safetensors"
 
 
+def turns_key(run: str, round: int, name: str = "") -> str:
+    """Where what the sites of a round hand on lies in the exchange, until the round is aggregated."""
+    return f"{run}/round-{round:03d}/turns" + (f"/{name}.safetensors" if name else "")
+
+
 def pooled_key(run: str) -> str:
     """Where the model trained on the data of all sites lies in the exchange, if there is one."""
     return f"{run}/pooled.safetensors"

@@ -101,7 +101,7 @@ def _others(place: Place, job: Job, config: Config, start: bytes) -> Others:
     """What the global model says of the other sites."""
     own_key = update_key(job.run, job.round - 1, place.site)
     correction = config.strategy.correction
-    if job.round == 0 or not (correction.needs_precision or correction.needs_gradient):
+    if not (correction.needs_precision or correction.needs_gradient):
         return Others()
     model = checkpoint.read_model(start, job.models["start"])[0]
     took_part = place.exchange.exists(own_key)  # and its update was not refused

@@ -39,11 +39,11 @@ class Cell:
     """
 
     name: str
-    patients: int = 40
+    patients: int = 12
     copies: int = 1
     complete: bool = False
     rounds: int = 5
-    epochs: int = 4
+    epochs: int = 20
     shown: tuple[int, ...] = ()
 
     @property
@@ -98,9 +98,9 @@ CELLS = {
         BASE,
         replace(BASE, name="fed-labels", complete=True),
         replace(BASE, name="fed-epochs-1", epochs=1),
-        replace(BASE, name="fed-epochs-20", epochs=20),
+        replace(BASE, name="fed-epochs-4", epochs=4),
         replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5)),
-        replace(BASE, name="fed-sites-16", copies=4, patients=15),
+        replace(BASE, name="fed-sites-16", copies=4),
     )
 }
 

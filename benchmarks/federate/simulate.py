@@ -10,11 +10,14 @@ from torch import Tensor
 
 from benchmarks.federate.cells import Sites
 from mtmed import checkpoint
+from mtmed.aggregation.incoming import Gate, Hops
+from mtmed.aggregation.relay import as_one, handed_on
 from mtmed.config import Config
+from mtmed.errors import UserError
 from mtmed.evaluation.glossary import term
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask, build
-from mtmed.training.corrections._base import Others, others
+from mtmed.training.corrections._base import others
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
@@ -34,7 +37,7 @@ class _Site:
 
     studies: Sequence[Study]
     moments: Moments
-    sent: SiteUpdate | None = None  # in the last round, if it was not refused
+    sent: SiteUpdate | None = None  # in the last round
 
 
 def federate(config: Config, sites: Sites, watch: Watch) -> Models:
@@ -43,19 +46,40 @@ def federate(config: Config, sites: Sites, watch: Watch) -> Models:
     model, state = GlobalModel(0, checkpoint.weights(build(config.architecture, seed))), dict[str, Tensor]()
     kept = {name: _Site(studies, {}) for name, studies in sites.items()}
     for round in range(config.federation.rounds):
-        updates = [_update(config, model, name, site) for name, site in kept.items()]
-        merged = config.strategy.aggregate(model, updates, kinds, state)
-        for update in updates:
-            kept[update.site].sent = None if update.site in merged.refused else update
+        chains = config.strategy.order.chains(list(sites), round, config.federation.rounds)
+        gate = Gate(config.federation.gate.move, config.federation.gate.precision)
+        hops = Hops(gate)
+        sent = [_chain(config, model, {name: kept[name] for name in chain}, hops) for chain in chains]
+        merged = config.strategy.aggregate(model, [as_one(u) for u in sent if u], kinds, state, gate)
+        for name in merged.refused.keys() & kept.keys():
+            kept[name].sent = None
         model, state = merged.model, merged.state
         watch(round + 1, {name: _network(config, model, site) for name, site in kept.items()})
     return {name: _network(config, model, site) for name, site in kept.items()}
 
 
+def _chain(config: Config, model: GlobalModel, sites: Mapping[str, _Site], hops: Hops) -> list[SiteUpdate]:
+    """What sites send that train in turn."""
+    updates = []
+    for name, site in sites.items():
+        before, update = site.sent, _update(config, model, name, site)
+        site.sent = update
+        if len(sites) > 1:
+            try:
+                hops.expect(model, update)
+            except UserError:
+                site.sent = None
+                continue
+            model = handed_on(model, update, before)
+        updates.append(update)
+    return updates
+
+
 def _update(config: Config, model: GlobalModel, name: str, site: _Site) -> SiteUpdate:
-    known = others(model, site.sent) if model.round else Others()
     net = _network(config, model, site)
-    return local_round(net, site.studies, config, name, model.round, Stopwatch(), site.moments, known)
+    return local_round(
+        net, site.studies, config, name, model.round, Stopwatch(), site.moments, others(model, site.sent)
+    )
 
 
 def _network(config: Config, model: GlobalModel, site: _Site) -> MultiTask:

@@ -60,6 +60,27 @@ def admitted(model: GlobalModel, updates: Iterable[SiteUpdate], gate: Gate) -> t
     return [u for u in found if u.site not in refused], refused
 
 
+class Hops:
+    """The gate between the sites of a chain, where what one leaves is where the next begins."""
+
+    def __init__(self, gate: Gate) -> None:
+        self.gate, self.lengths, self.claims = gate, dict[str, float](), dict[str, float]()
+
+    def expect(self, model: GlobalModel, update: SiteUpdate) -> None:
+        """Let an update pass that came from this model.
+
+        Raises:
+            UserError: why it is refused; as `admitted`, where the others are those that passed before it.
+        """
+        look = _look(model, update)
+        lengths, claims = self.lengths | {update.site: look.length}, self.claims | {update.site: look.confidence}
+        refused = _far_out(claims, self.gate.precision, "claims a precision", "precision")
+        refused |= _far_out(lengths, self.gate.move, "went a distance", "move")
+        if update.site in refused:
+            raise UserError(refused[update.site])
+        self.lengths, self.claims = lengths, claims
+
+
 class _Look(NamedTuple):
     """Of a well-formed update: the length of its move, and its mean precision per training image."""
 

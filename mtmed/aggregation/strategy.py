@@ -1,4 +1,4 @@
-"""Strategies: named combinations of a correction of local training, a merge, a server's step and personal parts."""
+"""Strategies: named combinations of a correction, a merge, a server's step, personal parts and an order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mtmed.aggregation.incoming import Gate, admitted
 from mtmed.aggregation.merges._base import Merge, Moved
+from mtmed.aggregation.orders._base import Order
 from mtmed.aggregation.personal._base import Personal
 from mtmed.aggregation.piece import Table, cuts, part
 from mtmed.aggregation.servers._base import Server
@@ -35,6 +36,7 @@ NAMED: Mapping[str, Options] = {
     "fedadam": {"merge": "examples", "server": "adam"},
     "fedexp": {"merge": "examples", "server": "extrapolated"},
     "scaffold": {"merge": "examples", "correction": "scaffold"},
+    "cyclic": {"merge": "labels", "order": "relay"},
     "fedbn": {"merge": "examples", "personal": "norms"},
     "median": {"merge": "median"},
     "trimmed_mean": {"merge": "trimmed_mean"},
@@ -46,8 +48,9 @@ KINDS = {
     "server": ("mtmed.aggregation.servers", "Server"),
     "correction": ("mtmed.training.corrections", "Correction"),
     "personal": ("mtmed.aggregation.personal", "Personal"),
+    "order": ("mtmed.aggregation.orders", "Order"),
 }
-USUAL: Options = {"server": "plain", "correction": "nothing", "personal": "nothing"}
+USUAL: Options = {"server": "plain", "correction": "nothing", "personal": "nothing", "order": "together"}
 STATISTICS = ("running_mean", "running_var")  # of batch norm: no directions, so a server's optimiser leaves them alone
 
 
@@ -70,13 +73,15 @@ class Merged:
 
 @dataclass(frozen=True)
 class Strategy:
-    """What sites add to their training, how their updates are merged, what the server does with that, and what of it
-    the sites do not take."""
+    """What sites add to their training, how their updates are merged, what the server does with that, what of it the
+    sites do not take, and who trains after whom.
+    """
 
     merge: Merge
     server: Server
     correction: Correction
     personal: Personal
+    order: Order
 
     @property
     def needs_precision(self) -> bool:
@@ -164,8 +169,7 @@ class Strategy:
 def strategy(name: str, options: Options) -> Strategy:
     """The strategy of that name with these options: those of its parts, by their own names.
 
-    `merge`, `server`, `correction` and `personal` among the options choose other parts; with a `merge`, any name will
-    do.
+    Those of `KINDS` among the options choose other parts; with a `merge`, any name will do.
 
     Raises:
         UserError: no such strategy, part or option, or an impossible value.

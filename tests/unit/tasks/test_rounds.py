@@ -78,9 +78,15 @@ def survey(config, places):
 def play(config, places, run, stop=99):
     """Rounds as flows/federate.py asks for them."""
     for round in range(run.rounds_done, min(stop, config.federation.rounds)):
-        updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, round)]
-        record = federation.aggregate_round(run, config, round, updates)
+        record = federation.aggregate_round(run, config, round, trained(config, places, run, round))
         federation.close_round(run, config, record)
+
+
+def trained(config, places, run, round=0):
+    turns = federation.turns(run, config, round)
+    for jobs in turns:
+        turns.take([train_site(places[j.site], j) for j in jobs])
+    return turns
 
 
 def played(config, places, stop=99):
@@ -173,7 +179,7 @@ def test_a_stopped_run_goes_on_where_it_stopped(world, capsys, strategy):
 def test_a_round_that_was_not_closed_is_done_again(world):
     config, places = world()
     run = federation.open_run(config, survey(config, places))
-    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    updates = trained(config, places, run)
     federation.aggregate_round(run, config, 0, updates)
     assert federation.open_run(config, survey(config, places)).rounds_done == 0
 
@@ -189,7 +195,7 @@ def test_updates_are_forgotten_one_round_later(world):
 def test_a_refused_update_is_kept_and_the_round_goes_on(world, tmp_path, capsys):
     config, places = world()
     run = federation.open_run(config, survey(config, places))
-    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    updates = trained(config, places, run)
     key = update_key(run.key, 0, "birch")
     broken = checkpoint.read_update(run.exchange.get(key))
     broken.mean[next(iter(broken.mean))].fill_(float("nan"))
@@ -208,7 +214,7 @@ def test_a_refused_update_is_kept_and_the_round_goes_on(world, tmp_path, capsys)
 def test_a_file_that_is_no_update_is_refused(world):
     config, places = world()
     run = federation.open_run(config, survey(config, places))
-    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    updates = trained(config, places, run)
     run.exchange.put(update_key(run.key, 0, "birch"), b"no update")
     assert (
         "not a safetensors file" in federation.aggregate_round(run, config, 0, updates)["aggregate"]["refused"]["birch"]
@@ -218,7 +224,7 @@ def test_a_file_that_is_no_update_is_refused(world):
 def test_an_update_under_another_sites_name_is_refused(world):
     config, places = world()
     run = federation.open_run(config, survey(config, places))
-    updates = [train_site(places[j.site], j) for j in federation.round_jobs(run, config, 0)]
+    updates = trained(config, places, run)
     run.exchange.put(update_key(run.key, 0, "birch"), run.exchange.get(update_key(run.key, 0, "alder")))
     refused = federation.aggregate_round(run, config, 0, updates)["aggregate"]["refused"]
     assert refused == {"birch": "it says that it is of site 'alder'"}
@@ -440,3 +446,68 @@ def test_what_is_sent_has_no_pixels_and_no_ids(world):
     shapes = {tuple(v.shape) for v in checkpoint.read_mean(data).values()}
     assert not [s for s in shapes if s[-2:] == (tiny.SIZE, tiny.SIZE)]
     assert all(v.dtype in (torch.float32, torch.bfloat16) for v in checkpoint.read_update(data).mean.values())
+
+
+def relay(world, **options):
+    return world("mine", strategies={"mine": {"merge": "labels", "order": "relay", **options}})
+
+
+def test_in_a_relay_a_site_starts_where_the_one_before_it_stopped(world):
+    config, places = relay(world, correction="prior")
+    run = federation.open_run(config, survey(config, places))
+    turns = federation.turns(run, config, 0)
+    sites, starts = [], []
+    for jobs in turns:
+        assert len(jobs) == 1
+        sites.append(jobs[0].site)
+        starts.append(checkpoint.read_model(run.exchange.get(jobs[0].models["start"]))[0])
+        turns.take([train_site(places[jobs[0].site], jobs[0])])
+    sent = {s: checkpoint.read_update(run.exchange.get(update_key(run.key, 0, s))) for s in LABELS}
+    assert sites == ["alder", "birch"]
+    assert not starts[0].precision
+    assert not tiny.differing(starts[1].mean, sent["alder"].mean)
+    assert {n for n, p in starts[1].precision.items() if p.any()} == {
+        n for n, p in sent["alder"].precision.items() if p.any()
+    }
+    record = federation.aggregate_round(run, config, 0, turns)
+    merged = global_model(run, 1)
+    moved = tiny.differing(global_model(run, 0).mean, merged.mean)
+    for name in moved:
+        torch.testing.assert_close(merged.mean[name], sent["birch"].mean[name])
+    for name, total in merged.precision.items():
+        parts = [u.precision[name].float() for u in sent.values() if name in u.precision]
+        torch.testing.assert_close(total, sum(parts), rtol=2e-2, atol=1e-2 * float(total.max()))
+    counts = record["aggregate"]["contributions"]["malignancy"]
+    assert counts == pytest.approx({"alder": 0.5, "birch": 0.5})
+    assert not run.exchange.exists(f"{run.key}/round-000/turns"), "what was handed on is forgotten"
+
+
+def test_another_site_begins_in_each_round_and_the_last_rounds_are_together(world):
+    config, _ = relay(world, relayed=0.5)
+    order = config.strategy.order
+    assert order.chains(["b", "a", "c"], 0, 4) == [["a", "b", "c"]]
+    assert order.chains(["b", "a", "c"], 1, 4) == [["b", "c", "a"]]
+    assert order.chains(["b", "a", "c"], 2, 4) == [["a"], ["b"], ["c"]]
+
+
+def test_what_is_refused_is_not_handed_on(world, capsys):
+    config, places = relay(world)
+    run = federation.open_run(config, survey(config, places))
+    turns = federation.turns(run, config, 0)
+    rounds = iter(turns)
+    (first,) = next(rounds)
+    answer = train_site(places["alder"], first)
+    broken = checkpoint.read_update(run.exchange.get(answer["key"]))
+    broken.mean[next(iter(broken.mean))].fill_(float("nan"))
+    run.exchange.put(answer["key"], checkpoint.update_bytes(broken))
+    turns.take([answer])
+    (second,) = next(rounds)
+    assert second.models["start"] == first.models["start"]
+    turns.take([train_site(places["birch"], second)])
+    record = federation.aggregate_round(run, config, 0, turns)
+    assert "the update of alder is not handed on: it is not finite" in capsys.readouterr().out
+    assert list(record["aggregate"]["refused"]) == ["alder"]
+    assert record["aggregate"]["contributions"]["malignancy"] == {"birch": 1.0}
+    assert run.exchange.exists(refused_key(run.key, 0, "alder"))
+    federation.close_round(run, config, record)
+    play(config, places, run)

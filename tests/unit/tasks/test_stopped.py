@@ -63,8 +63,10 @@ def open_run(config, place):
 def play(config, place, run, stop=99):
     """Rounds as flows/federate.py asks for them."""
     for round in range(run.rounds_done, min(stop, config.federation.rounds)):
-        answers = [dispatch.do("train", place, job) for job in federation.round_jobs(run, config, round)]
-        federation.close_round(run, config, federation.aggregate_round(run, config, round, answers))
+        turns = federation.turns(run, config, round)
+        for jobs in turns:
+            turns.take([dispatch.do("train", place, job) for job in jobs])
+        federation.close_round(run, config, federation.aggregate_round(run, config, round, turns))
 
 
 def stopped(work, *arguments):
