@@ -27,7 +27,8 @@ async def evaluate(
     config = evaluation.as_trained(load(params), run)
     wanted, free = config.evaluation.references, slots(config)
     pooled = pool(run.key, config, free) if "pooled" in wanted else None
-    alone = ask("alone", federation.reference_jobs(config, run.key), free) if "local" in wanted else None
+    own = {"local", "ensemble"} & set(wanted)
+    alone = ask("alone", federation.reference_jobs(config, run.key), free) if own else None
     await asyncio.gather(*(work for work in (pooled, alone) if work is not None))
     models = evaluation.models(config, run)
     curves = await ask("calibrate", federation.jobs(config, run.key, run.rounds, models), free) if models else []

@@ -189,7 +189,7 @@ class FederationSpec(Spec):
 class EvaluationSpec(Spec):
     """What is measured on the test patients."""
 
-    references: tuple[Literal["local", "pooled", "threshold"], ...] = ("local", "pooled", "threshold")
+    references: tuple[Literal["local", "pooled", "threshold", "ensemble"], ...] = ("local", "pooled", "threshold")
     replicates: int = Field(default=200, ge=0)
     overlays: bool = True
 

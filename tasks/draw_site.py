@@ -11,14 +11,14 @@ import torch
 
 from mtmed.evaluation import overlay
 from mtmed.evaluation.points import metrics_of
-from mtmed.models.multitask import MultiTask
+from mtmed.models.engine import Model
 from mtmed.training.observe import observe, predict
 from mtmed.types import Array, HeadSpec, Study
 
 SCORE = 0.3  # boxes that are drawn
 
 
-def draw_site(net: MultiTask, studies: Sequence[Study], folder: Path) -> None:
+def draw_site(net: Model, studies: Sequence[Study], folder: Path) -> None:
     """Write the best, the median and the worst test image of each segmentation head, and captions.json."""
     rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -29,7 +29,7 @@ def draw_site(net: MultiTask, studies: Sequence[Study], folder: Path) -> None:
     (folder / "captions.json").write_text(json.dumps(captions, indent=1))
 
 
-def _draw_head(net: MultiTask, studies: Sequence[Study], spec: HeadSpec, folder: Path) -> list[dict[str, Any]]:
+def _draw_head(net: Model, studies: Sequence[Study], spec: HeadSpec, folder: Path) -> list[dict[str, Any]]:
     labelled = [s for s in studies if spec.name in s.labelled and s.labelled[spec.name].any()]
     observations, _ = observe(net, labelled).get(spec.name, ([], []))
     dice = [metrics_of(net.architecture, spec.name, [o]).get("dice", np.nan) for o in observations]
@@ -42,7 +42,7 @@ def _draw_head(net: MultiTask, studies: Sequence[Study], spec: HeadSpec, folder:
     return captions
 
 
-def _picture(net: MultiTask, study: Study, spec: HeadSpec) -> bytes:
+def _picture(net: Model, study: Study, spec: HeadSpec) -> bytes:
     boxed = [h for h in net.architecture.heads if h.kind == "detection" and study.modality in h.modalities]
     image = torch.from_numpy(study.image)[None, None]
     found = predict(net, image, [spec.name, *(h.name for h in boxed)])

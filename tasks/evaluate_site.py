@@ -14,13 +14,14 @@ from mtmed.evaluation import exchange as text
 from mtmed.evaluation.baseline import observe_threshold
 from mtmed.evaluation.head import evaluate_head
 from mtmed.evaluation.temperature import best
-from mtmed.models.multitask import MultiTask
+from mtmed.models.engine import Model
+from mtmed.models.ensemble import Ensemble, Member
 from mtmed.registry import find
 from mtmed.training.observe import observe
 from mtmed.types import HeadEvaluation, SiteEvaluation, Study
 from tasks.calibrate_site import curves_of
 from tasks.draw_site import draw_site
-from tasks.jobs import Job, evaluation_key
+from tasks.jobs import Job, alone_key, evaluation_key
 from tasks.memory import Memory
 from tasks.personal import with_own
 from tasks.site import Place
@@ -64,7 +65,7 @@ def _measured(
 class _Tested:
     """A network that says what training left, and the temperatures that its file has beside: both are measured."""
 
-    net: MultiTask
+    net: Model
     temperatures: Mapping[str, float]
 
 
@@ -79,7 +80,20 @@ def _tested(place: Place, job: Job, config: Config, validation: Sequence[Study])
     if "local" in config.evaluation.references and own.is_file():
         net = checkpoint.load_network(own)[0]
         tested["local"] = _Tested(net, {head: best(c) for head, c in curves_of(net, validation).items()})
+    if "ensemble" in config.evaluation.references:
+        tested["ensemble"] = _Tested(_ensemble(place, job, config), {})
     return tested
+
+
+def _ensemble(place: Place, job: Job, config: Config) -> Ensemble:
+    """The models that the sites trained alone, each for the heads of which it saw labels."""
+    members = []
+    for site in config.sites:
+        key = alone_key(job.run, site)
+        update = checkpoint.read_update(place.exchange.get(key), key)
+        learnt = frozenset(head for head, count in update.labelled.items() if count)
+        members.append(Member(checkpoint.network(update.mean, config.architecture), learnt))
+    return Ensemble(members)
 
 
 def _threshold(studies: Sequence[Study], config: Config) -> Evidence:

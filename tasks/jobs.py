@@ -75,6 +75,11 @@ def turns_key(run: str, round: int, name: str = "") -> str:
     return f"{run}/round-{round:03d}/turns" + (f"/{name}.safetensors" if name else "")
 
 
+def alone_key(run: str, site: str) -> str:
+    """Where the model that a site trained alone lies in the exchange, if the ensemble of all of them is wanted."""
+    return f"{run}/alone/{site}.safetensors"
+
+
 def pooled_key(run: str) -> str:
     """Where the model trained on the data of all sites lies in the exchange, if there is one."""
     return f"{run}/pooled.safetensors"

@@ -12,25 +12,32 @@ from mtmed.config import Config
 from mtmed.data import store
 from mtmed.models.multitask import MultiTask
 from mtmed.training import device
-from mtmed.training.local import Span, train
+from mtmed.training.local import Span, labels, train
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
-from mtmed.types import GlobalModel, Study
+from mtmed.types import GlobalModel, SiteUpdate, Study
 from tasks.exchange import Exchange
 from tasks.initial_model import initial_key, origin, read_mean
-from tasks.jobs import Job
+from tasks.jobs import Job, alone_key
 from tasks.site import Place
 from tasks.stopped import Trained, or_stopped
 
 
 def train_alone(place: Place, job: Job) -> dict[str, Any]:
-    """Train the site's own model with the budget of the federation; it stays at the site."""
+    """Train the site's own model with the budget of the federation; it stays at the site.
+
+    Where the ensemble of the sites is a reference, the model goes to the exchange as an update would.
+    """
     config = job.parsed()
-    path = own_model(place, config)
+    path, studies = own_model(place, config), store.read(place.data, "train")
+    said = {"data": place.digest(), "code": lineage.code(), "site": place.site, **origin(config)}
     if not path.is_file():
-        said = {"data": place.digest(), "code": lineage.code(), "site": place.site, **origin(config)}
-        start, studies = read_mean(place.exchange, job.models["start"]), store.read(place.data, "train")
+        start = read_mean(place.exchange, job.models["start"])
         _keep(path, _train_all_rounds(config, start, studies, place.site, place.stopped(path.stem), said), said)
+    if "ensemble" in config.evaluation.references:
+        mean, labelled = checkpoint.read_mean(path.read_bytes()), labels(studies, list(config.heads))
+        update = SiteUpdate(place.site, config.federation.rounds, mean, {}, labelled, len(studies), lineage=said)
+        place.exchange.put(alone_key(job.run, place.site), checkpoint.update_bytes(update))
     return {"site": place.site}
 
 

@@ -15,7 +15,7 @@ from mtmed.models.multitask import MultiTask
 from mtmed.training import device, fisher
 from mtmed.training.corrections._base import Others, Reference
 from mtmed.training.corrections._base import others as others_of
-from mtmed.training.local import Span, train
+from mtmed.training.local import Span, labels, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
@@ -92,7 +92,7 @@ def local_round(
     with watch("fisher"):
         precision = _precision(net, training, config, seed)
     metrics |= {f"train/{head}": loss for head, loss in losses.items()}
-    labelled = {h.name: _labelled(training, h.name) for h in net.architecture.heads}
+    labelled = labels(training, net.heads)
     weights, gradient = checkpoint.weights(net), correct.gradient()
     return SiteUpdate(site, round, weights, precision, labelled, len(training), metrics, gradient=gradient)
 
@@ -124,7 +124,3 @@ def _validation(net: MultiTask, studies: Sequence[Study]) -> dict[str, float]:
         for head, (observations, _) in observe(net, studies).items()
         for name, value in metrics_of(net.architecture, head, observations).items()
     }
-
-
-def _labelled(studies: Sequence[Study], head: str) -> int:
-    return sum(bool(s.labelled[head].any()) for s in studies if head in s.labelled)

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
-import torch
 from torch import Tensor
 
 from benchmarks.federate.cells import Sites
@@ -16,9 +14,11 @@ from mtmed.config import Config
 from mtmed.errors import UserError
 from mtmed.evaluation.glossary import term
 from mtmed.evaluation.points import metrics_of
+from mtmed.models.engine import Model
+from mtmed.models.ensemble import Ensemble, Member
 from mtmed.models.multitask import MultiTask, build
 from mtmed.training.corrections._base import others
-from mtmed.training.local import Span, train
+from mtmed.training.local import Span, labels, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
@@ -101,7 +101,14 @@ def alone(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
     return net
 
 
-def measured(models: Mapping[str, MultiTask], test: Sites, owners: Mapping[str, set[str]] | None) -> Metrics:
+def ensembles(nets: Mapping[str, MultiTask], owners: Mapping[str, set[str]]) -> dict[str, Model]:
+    """The ensemble of all sites' own models, for each site; a model answers for the heads that its site labels."""
+    heads = {site: frozenset(head for head, sites in owners.items() if site in sites) for site in nets}
+    everyone = Ensemble([Member(net, heads[site]) for site, net in nets.items()])
+    return dict.fromkeys(nets, everyone)
+
+
+def measured(models: Mapping[str, Model], test: Sites, owners: Mapping[str, set[str]] | None = None) -> Metrics:
     """Each site's model on its own test patients: the mean over sites, the worst (`.worst`) and all (`.<site>`).
 
     Args:
@@ -125,11 +132,7 @@ def _flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     return out
 
 
-def owners(sites: Sites, heads: Sequence[str]) -> dict[str, set[str]]:
+def owners(sites: Sites, config: Config) -> dict[str, set[str]]:
     """The sites that have labels of each head."""
-    return {head: {site for site, studies in sites.items() if any(_has(s, head) for s in studies)} for head in heads}
-
-
-def _has(study: Study, head: str) -> bool:
-    known: Any = study.labelled.get(head, torch.zeros(0))
-    return bool(known.any())
+    counts = {site: labels(studies, config.heads) for site, studies in sites.items()}
+    return {head: {site for site, known in counts.items() if known[head]} for head in config.heads}

@@ -5,6 +5,7 @@ from typing import Protocol, TypeAlias
 
 from torch import Tensor
 
+from mtmed.heads._base import Decoder
 from mtmed.types import Architecture
 
 # Mean and deviation by which images are standardised: [B,1,1,1], or [] for all of a batch.
@@ -29,3 +30,10 @@ class Engine(Protocol):
 
     def accepts(self, size: int) -> bool:
         """Whether images may have `size` x `size` pixels."""
+
+
+class Model(Engine, Protocol):
+    """An engine whose predictions can be held against labels."""
+
+    def decoder(self, head: str) -> Decoder:
+        """Of a head: it knows how predictions are observed."""

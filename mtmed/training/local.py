@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -79,6 +79,11 @@ def train(
             kept.clear()
             kept.update(optimizer.moments(adam, model))
     return {head: sum(values) / len(values) for head, values in losses.items()}
+
+
+def labels(studies: Sequence[Study], heads: Iterable[str]) -> dict[str, int]:
+    """The number of studies with a label of each head."""
+    return {head: sum(bool(s.labelled[head].any()) for s in studies if head in s.labelled) for head in heads}
 
 
 def _endless(

@@ -5,14 +5,13 @@ from typing import Any
 
 from torch import Tensor
 
-from mtmed.models.engine import Engine, Standard
-from mtmed.models.multitask import MultiTask
+from mtmed.models.engine import Engine, Model, Standard
 from mtmed.registry import find
 from mtmed.training.loader import collate
 from mtmed.types import Study
 
 
-def observe(model: MultiTask, studies: Sequence[Study], batch_size: int = 32) -> dict[str, tuple[list[Any], list[str]]]:
+def observe(model: Model, studies: Sequence[Study], batch_size: int = 32) -> dict[str, tuple[list[Any], list[str]]]:
     """Observations and patients of every head's labelled studies: {head: (observations, patients)}."""
     out: dict[str, tuple[list[Any], list[str]]] = {}
     for spec in model.architecture.heads:

@@ -140,7 +140,7 @@ def project(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
         else:
             shutil.copyfile(ROOT / name, folder / name)
     params = tiny()
-    params["evaluation"]["references"] = ["local", "pooled", "threshold"]
+    params["evaluation"]["references"] = ["local", "pooled", "threshold", "ensemble"]
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for command in (
         ["init", "-q"],
