@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
 
+from mtmed.aggregation import coding
 from mtmed.errors import UserError
 from mtmed.models import multitask
 from mtmed.types import Architecture, GlobalModel, HeadSpec, SiteUpdate
@@ -22,9 +23,28 @@ KEY = "mtmed"  # of the header, in a file's metadata
 PARTS = ("precision", "gradient")  # beside the mean; their tensors are named "<part>.<parameter>"
 
 
-def model_bytes(model: GlobalModel, architecture: Architecture) -> bytes:
-    """A global model as a file that needs nothing else to predict."""
-    return _pack(model, _model_header(model, architecture))
+Known = Callable[[str], Mapping[str, Tensor]]  # the values of a file, by its key
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How a file may say less: how far its values are from known ones, in few bits (mtmed/aggregation/coding.py).
+
+    Attributes:
+        base: the key of the file that has the known values.
+        known: those.
+        bits: of an element, and of an element's precision.
+    """
+
+    base: str
+    known: Mapping[str, Tensor]
+    bits: int
+    precision_bits: int
+
+
+def model_bytes(model: GlobalModel, architecture: Architecture, difference: Difference | None = None) -> bytes:
+    """A global model as a file that needs nothing else to predict, or nothing but the file that it differs from."""
+    return _pack(model, _model_header(model, architecture), difference)
 
 
 def describe(model: GlobalModel, architecture: Architecture) -> str:
@@ -42,13 +62,16 @@ def _model_header(model: GlobalModel, architecture: Architecture) -> dict[str, A
     return header | ({"temperatures": dict(model.temperatures)} if model.temperatures else {})
 
 
-def read_model(data: bytes, origin: str = "the model") -> tuple[GlobalModel, Architecture]:
+def read_model(data: bytes, origin: str = "the model", known: Known | None = None) -> tuple[GlobalModel, Architecture]:
     """The global model and its architecture.
+
+    Args:
+        known: has the values of the files that models may differ from.
 
     Raises:
         UserError: not one of our model files; `origin` names it.
     """
-    tensors, header = _unpack(data, "model", origin)
+    tensors, header = _unpack(data, "model", origin, known)
     return _described(header, tensors, origin)
 
 
@@ -73,13 +96,13 @@ def _described(
         return model, architecture
 
 
-def read_mean(data: bytes, origin: str = "the file") -> dict[str, Tensor]:
-    """The weights of a model or an update, by name.
+def read_mean(data: bytes, origin: str = "the file", known: Known | None = None) -> dict[str, Tensor]:
+    """The weights of a model or an update, by name; `known` as in `read_model`.
 
     Raises:
         UserError: not one of our files; `origin` names it.
     """
-    return _unpack(data, None, origin)[0]["mean"]
+    return _unpack(data, None, origin, known)[0]["mean"]
 
 
 def load_network(path: Path) -> tuple[multitask.MultiTask, GlobalModel]:
@@ -128,8 +151,8 @@ def weights(net: multitask.MultiTask) -> dict[str, Tensor]:
     return {k: v.detach().cpu().clone(memory_format=plain) for k, v in state.items() if v.is_floating_point()}
 
 
-def update_bytes(update: SiteUpdate) -> bytes:
-    """A site's update as a file; precision and gradient travel as bfloat16, in which zero stays zero."""
+def update_bytes(update: SiteUpdate, difference: Difference | None = None) -> bytes:
+    """A site's update as a file; precision and gradient travel as bfloat16, in which zero stays zero, or coded."""
     header = {
         "kind": "update",
         "site": update.site,
@@ -139,16 +162,19 @@ def update_bytes(update: SiteUpdate) -> bytes:
         "metrics": dict(update.metrics),
         "lineage": dict(update.lineage),
     }
-    return _pack(replace(update, precision=_short(update.precision), gradient=_short(update.gradient)), header)
+    short = replace(update, gradient=_short(update.gradient))
+    if difference is None:
+        short = replace(short, precision=_short(update.precision))
+    return _pack(short, header, difference)
 
 
-def read_update(data: bytes, origin: str = "the update") -> SiteUpdate:
-    """A site's update.
+def read_update(data: bytes, origin: str = "the update", known: Known | None = None) -> SiteUpdate:
+    """A site's update; `known` as in `read_model`.
 
     Raises:
         UserError: not one of our update files; `origin` names it.
     """
-    tensors, header = _unpack(data, "update", origin)
+    tensors, header = _unpack(data, "update", origin, known)
     with _expected_header(origin):
         return SiteUpdate(**(header | tensors))
 
@@ -202,7 +228,14 @@ def _sorted(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _pack(content: GlobalModel | SiteUpdate, header: Mapping[str, Any]) -> bytes:
+def _pack(content: GlobalModel | SiteUpdate, header: Mapping[str, Any], difference: Difference | None = None) -> bytes:
+    if difference is not None:
+        content = replace(
+            content,
+            mean=coding.encode(content.mean, difference.known, difference.bits),
+            precision=coding.encode_precision(content.precision, difference.precision_bits),
+        )
+        header = {**header, "base": difference.base}
     tensors = dict(content.mean)
     for part in PARTS:
         tensors |= {f"{part}.{name}": value for name, value in getattr(content, part).items()}
@@ -214,7 +247,9 @@ def _text(header: Mapping[str, Any]) -> str:
     return json.dumps({"format": FORMAT, **header}, sort_keys=True)
 
 
-def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def _unpack(
+    data: bytes, kind: str | None, origin: str, known: Known | None = None
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     try:
         tensors = load(data)
         length = int.from_bytes(data[:8], "little")
@@ -223,6 +258,13 @@ def _unpack(data: bytes, kind: str | None, origin: str) -> tuple[dict[str, dict[
         raise UserError(f"{origin} is not a safetensors file: {error}") from error
     header = _header(_ours(metadata, origin), kind, origin)
     found = {part: {p: tensors[n] for p, n in names.items()} for part, names in _sorted(tensors).items()}
+    base = header.pop("base", None)
+    if base is not None:
+        if known is None:
+            raise UserError(f"{origin} says only how it differs from {base}: expected a whole file")
+        values = known(base)
+        found["mean"] = coding.decode(found["mean"], values)
+        found["precision"] = coding.decode_precision(found["precision"], values)
     return found, header
 
 

@@ -43,8 +43,9 @@ def training(config: Config, strategy: str) -> dict[str, Any]:
     raw = config.model_dump(mode="json", include={"heads", "image", "model", "training"})
     options = config.strategies.get(strategy, {})
     federation = {"seed": config.federation.seed, "rounds": config.federation.rounds}
-    gate = config.federation.gate.model_dump()
-    return {**raw, **federation, "gate": gate, "strategy": strategy, "options": options, "sites": sorted(config.sites)}
+    spec = config.federation
+    limits = {"gate": spec.gate.model_dump(), "coding": spec.coding.model_dump()}
+    return {**raw, **federation, **limits, "strategy": strategy, "options": options, "sites": sorted(config.sites)}
 
 
 def run_key(config: Config, strategy: str, data: dict[str, str]) -> str:

@@ -173,6 +173,25 @@ class GateSpec(Spec):
     precision: float = Field(default=1000.0, gt=1)
 
 
+class CodingSpec(Spec):
+    """In how many bits models travel: 32 as they are; fewer as differences from what both ends have.
+
+    Attributes:
+        bits: of an element: 2 to 8, 16 or 32.
+        precision_bits: of an element of a precision, where models do not travel as they are.
+    """
+
+    bits: int = Field(default=32, ge=2, le=32)
+    precision_bits: int = Field(default=6, ge=2, le=8)
+
+    @field_validator("bits")
+    @classmethod
+    def _possible(cls, bits: int) -> int:
+        if bits not in (*range(2, 9), 16, 32):
+            raise ValueError(f"expected 2 to 8, 16 or 32, got {bits}")
+        return bits
+
+
 class FederationSpec(Spec):
     """The round loop: strategy, length, and where the sites run."""
 
@@ -184,6 +203,7 @@ class FederationSpec(Spec):
     exchange: str = ".mtmed/exchange"
     timeout_s: float = Field(default=3600, gt=0)
     gate: GateSpec = GateSpec()
+    coding: CodingSpec = CodingSpec()
 
 
 class EvaluationSpec(Spec):

@@ -22,7 +22,7 @@ from mtmed.types import HeadEvaluation, SiteEvaluation, Study
 from tasks.calibrate_site import curves_of
 from tasks.draw_site import draw_site
 from tasks.jobs import Job, alone_key, evaluation_key
-from tasks.memory import Memory
+from tasks.memory import KINDS, Memory
 from tasks.personal import with_own
 from tasks.site import Place
 from tasks.stopped import or_stopped
@@ -49,7 +49,8 @@ def evaluate_site(place: Place, job: Job) -> dict[str, Any]:
         draw_site(tested["global"].net, test, place.state / "overlays")
     key = evaluation_key(job.run, place.site)
     sent = place.exchange.put(key, text.to_json(evaluation).encode())
-    Memory(place.state, job.run).forget()
+    for kind in KINDS:
+        Memory(place.state, job.run, kind).forget()
     return {"site": place.site, "key": key, "sent": sent}
 
 

@@ -26,21 +26,24 @@ from tasks.personal import with_own
 from tasks.site import Place
 from tasks.stopped import Trained, or_stopped
 from tasks.stopwatch import Stopwatch
+from tasks.wire import SiteWire
 
 
 def train_site(place: Place, job: Job) -> dict[str, Any]:
     """Train at the site and put its update into the exchange; {key, bytes, metrics, labelled, spans}."""
     config = job.parsed()
     watch = Stopwatch()
+    wire = SiteWire(place, job, config)
     with watch("exchange"):
-        start = place.exchange.get(job.models["start"])
-        mean = with_own(checkpoint.read_mean(start, job.models["start"]), place, job, config)
+        file = wire.start()
+        start = checkpoint.read_mean(file, job.models["start"], wire.known)
+        mean = with_own(start, place, job, config)
     with watch("state"):
         studies = store.read(place.data, None)
         net = checkpoint.network(mean, config.architecture).to(device.pick())
         memory = Memory(place.state, job.run)
         kept = memory.read(job.round)
-    others = _others(place, job, config, start)
+    others = _others(place, job, config, wire, file)
     origin = {"data": place.digest(), "code": lineage.code(), "run": job.run}
     update = or_stopped(
         f"site {place.site!r}, round {job.round + 1}",
@@ -51,14 +54,13 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
     update = replace(update, lineage=origin)
     with watch("state"):
         memory.write(job.round, kept)
-    key = update_key(job.run, job.round, place.site)
     with watch("exchange"):
-        sent = place.exchange.put(key, checkpoint.update_bytes(update))
+        key, sent = wire.send(update, start)
     return {
         "site": place.site,
         "key": key,
         "sent": sent,
-        "received": len(start),
+        "received": wire.received,
         "metrics": update.metrics,
         "labelled": update.labelled,
         "spans": watch.spans,
@@ -97,13 +99,13 @@ def local_round(
     return SiteUpdate(site, round, weights, precision, labelled, len(training), metrics, gradient=gradient)
 
 
-def _others(place: Place, job: Job, config: Config, start: bytes) -> Others:
+def _others(place: Place, job: Job, config: Config, wire: SiteWire, file: bytes) -> Others:
     """What the global model says of the other sites."""
     own_key = update_key(job.run, job.round - 1, place.site)
     correction = config.strategy.correction
     if not (correction.needs_precision or correction.needs_gradient):
         return Others()
-    model = checkpoint.read_model(start, job.models["start"])[0]
+    model = checkpoint.read_model(file, job.models["start"], wire.known)[0]
     took_part = place.exchange.exists(own_key)  # and its update was not refused
     return others_of(model, checkpoint.read_update(place.exchange.get(own_key), own_key) if took_part else None)
 

@@ -12,6 +12,7 @@ from mtmed.errors import UserError
 from mtmed.types import SiteUpdate
 from tasks.exchange import Exchange
 from tasks.jobs import Job, refused_key, turns_key, update_key
+from tasks.wire import addressed, unpack
 
 Answers = Sequence[dict[str, Any]]
 
@@ -26,7 +27,7 @@ class Turns:
 
     def __init__(self, config: Config, exchange: Exchange, run: str, jobs: Sequence[Job]) -> None:
         """`jobs`: those of the sites if all started at once."""
-        self.exchange, self.run, self.round = exchange, run, jobs[0].round
+        self.config, self.exchange, self.run, self.round = config, exchange, run, jobs[0].round
         self.jobs = {job.site: job for job in jobs}
         self.chains = config.strategy.order.chains(list(self.jobs), self.round, config.federation.rounds)
         self.hops = Hops(Gate(config.federation.gate.move, config.federation.gate.precision))
@@ -37,24 +38,22 @@ class Turns:
     def __iter__(self) -> Iterator[list[Job]]:
         """The jobs of each turn; `take` their answers before the next."""
         for turn in range(max(map(len, self.chains))):
-            yield [self.jobs[chain[turn]] for chain in self.chains if turn < len(chain)]
+            sites = [chain[turn] for chain in self.chains if turn < len(chain)]
+            yield [addressed(self.config, self.exchange, self.jobs[site]) for site in sites]
 
     def take(self, answers: Answers) -> None:
         """Hand on what the sites left; a site whose update is refused hands on what it came from."""
         self.answers += answers
         for answer in answers:
             number, chain = next((n, c) for n, c in enumerate(self.chains) if answer["site"] in c)
-            if len(chain) == 1:
-                self.taken[number].append(answer["site"])  # the aggregation looks at it
-                continue
+            start = self.jobs[answer["site"]].models["start"]
             try:
-                start = self._hand_on(answer)
+                unpack(self.exchange, answer)
+                if len(chain) > 1:  # else the aggregation looks at it
+                    start = self._hand_on(answer)
                 self.taken[number].append(answer["site"])
             except UserError as error:
-                start = self.jobs[answer["site"]].models["start"]
-                self.refused[answer["site"]] = str(error)
-                print(f"round {self.round + 1}: the update of {answer['site']} is not handed on: {error}", flush=True)
-                self.exchange.move(answer["key"], refused_key(self.run, self.round, answer["site"]))
+                self._refuse(answer, str(error))
             for site in chain[chain.index(answer["site"]) + 1 :]:
                 self.jobs[site] = _from(self.jobs[site], start)
 
@@ -76,6 +75,11 @@ class Turns:
     def forget(self) -> None:
         """Remove what was handed on."""
         self.exchange.remove(turns_key(self.run, self.round))
+
+    def _refuse(self, answer: dict[str, Any], why: str) -> None:
+        self.refused[answer["site"]] = why
+        print(f"round {self.round + 1}: the update of {answer['site']} is not handed on: {why}", flush=True)
+        self.exchange.move(answer["key"], refused_key(self.run, self.round, answer["site"]))
 
     def _members(self) -> dict[str, list[str]]:
         """{site or chain: its sites}, but those that were refused."""

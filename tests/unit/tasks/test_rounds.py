@@ -19,6 +19,7 @@ from tasks import train_site as train_site_module
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
 from tasks.jobs import Job, accept, model_key, refused_key, server_key, update_key
+from tasks.memory import KINDS, Memory
 from tasks.personal import with_own
 from tasks.site import Place
 from tasks.survey_site import survey_site
@@ -511,3 +512,47 @@ def test_what_is_refused_is_not_handed_on(world, capsys):
     assert run.exchange.exists(refused_key(run.key, 0, "alder"))
     federation.close_round(run, config, record)
     play(config, places, run)
+
+
+@pytest.mark.parametrize("options", [{"merge": "bayes"}, {"merge": "labels", "order": "relay", "correction": "prior"}])
+def test_in_few_bits_a_federation_is_nearly_the_same_and_resumes_to_the_bit(world, options):
+    whole_config, places = world("mine", strategies={"mine": options})
+    whole = played(whole_config, places)
+    config, _ = world("mine", strategies={"mine": options}, coding={"bits": 8})
+    run = played(config, places)
+    start, plain, coded = (global_model(r, n).mean for r, n in ((run, 0), (whole, 2), (run, 2)))
+    assert distance(coded, plain) < 0.2 * distance(start, plain)
+    bytes_of = {r.key: [(a["sent"], a["received"]) for rec in r.records for a in rec["sites"]] for r in (whole, run)}
+    assert all(few[0] < 0.5 * many[0] for few, many in zip(bytes_of[run.key], bytes_of[whole.key], strict=True))
+    assert all(few[1] < 0.6 * many[1] for few, many in zip(bytes_of[run.key][2:], bytes_of[whole.key][2:], strict=True))
+    expected = run.exchange.get(model_key(run.key, 2))
+    run.exchange.remove(run.key)
+    played(config, places, stop=1)
+    play(config, places, federation.open_run(config, survey(config, places)))
+    assert run.exchange.get(model_key(run.key, 2)) == expected
+
+
+def test_a_site_that_lost_its_state_is_sent_what_it_lacks(world):
+    config, places = world("label_aware", coding={"bits": 8})
+    run = played(config, places, stop=1)
+    for kind in KINDS:
+        Memory(places["alder"].state, run.key, kind).forget()
+    play(config, places, run)
+    got = {a["site"]: a["received"] for a in run.records[1]["sites"]}
+    assert got["alder"] > 2 * got["birch"]
+
+
+def test_what_is_no_coded_update_is_refused_and_the_round_goes_on(world):
+    config, places = world("label_aware", coding={"bits": 8})
+    run = federation.open_run(config, survey(config, places))
+    turns = federation.turns(run, config, 0)
+    for jobs in turns:
+        answers = [train_site(places[j.site], j) for j in jobs]
+        run.exchange.put(answers[1]["key"], b"nothing")
+        turns.take(answers)
+    record = federation.aggregate_round(run, config, 0, turns)
+    assert "not a safetensors file" in record["aggregate"]["refused"]["birch"]
+
+
+def distance(one, two):
+    return sum(float((one[n] - two[n]).square().sum()) for n in one) ** 0.5
