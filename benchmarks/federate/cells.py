@@ -5,7 +5,7 @@ are chosen.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import yaml
@@ -73,7 +73,7 @@ class Cell:
         test = phantoms.written(
             config, self._folder("test"), TEST * number + TEST_OFFSET, {"patients": TEST_PATIENTS, **phantoms.COMPLETE}
         )
-        return train, test
+        return {site: [as_training(study) for study in studies] for site, studies in train.items()}, test
 
     def _folder(self, use: str) -> str:
         return f"fed-{use}-{self.copies}-{'all' if self.complete else 'some'}-{self.patients}"
@@ -83,6 +83,11 @@ class Cell:
         if self.copies == 1:
             return found
         return {f"{n}-{c}": _other(found[n], c) for n in HOSPITALS for c in range(self.copies)}
+
+
+def as_training(study: Study) -> Study:
+    """A study that is trained on, whatever the preparation drew: test patients are others."""
+    return Study(**{field.name: getattr(study, field.name) for field in fields(Study)} | {"split": "train"})
 
 
 def _other(hospital: Mapping[str, Any], copy: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """One run: an arm on a cell's sites, tested on patients that no site has."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ import torch
 from benchmarks import result_rows
 from benchmarks.compare.arms import settings
 from benchmarks.federate import cells
-from benchmarks.federate.simulate import Metrics, alone, ensembles, federate, measured, owners
+from benchmarks.federate.simulate import Metrics, alone, ensembles, federate, measured, owners, traffic
 from mtmed.config import Config
 from mtmed.models.multitask import MultiTask
 
@@ -28,30 +29,30 @@ def run_one(cell_name: str, label: str, seed: str) -> None:
     cell = cells.find(cell_name)
     config = cell.config(changes(label), seed)
     train, test = cell.sites(config, seed)
-    name = label.partition("@")[0]
+    owned, name = owners(train, config), label.partition("@")[0]
     if name == "alone":
-        nets, owned = {site: alone(config, studies, site) for site, studies in train.items()}, owners(train, config)
-        found = {label: measured(nets, test, owned), "ensemble": measured(ensembles(nets, owned), test)}
+        nets = {site: alone(config, studies, site) for site, studies in train.items()}
+        found = {label: measured(nets, test, owned), "ensemble": measured(ensembles(nets, owned), test, owned)}
     elif name == "pooled":
         net = alone(config, [s for studies in train.values() for s in studies], "pooled")
-        found = {label: measured(dict.fromkeys(train, net), test)}
+        found = {label: measured(dict.fromkeys(train, net), test, owned)}
     else:
-        found = {label: _federated(cell, config, train, test)}
+        found = {label: _federated(cell, config, train, partial(measured, test=test, owners=owned))}
     for arm, metrics in found.items():
         result_rows.append(cell_name, result_rows.run(arm, seed, metrics))
 
 
-def _federated(cell: cells.Cell, config: Config, train: cells.Sites, test: cells.Sites) -> Metrics:
-    """Of the last round, and of those that the cell shows with `.round-<n>` behind the metric."""
+def _federated(
+    cell: cells.Cell, config: Config, train: cells.Sites, measured: Callable[[Mapping[str, MultiTask]], Metrics]
+) -> Metrics:
+    """Of the last round; of those that the cell shows, with `.round-<n>` behind the metric; and the bytes."""
     found: Metrics = {}
 
     def watch(round: int, models: Mapping[str, MultiTask]) -> None:
-        if round in cell.shown:
-            keep(models, f".round-{round}")
+        suffix = "" if round == cell.rounds else f".round-{round}"
+        if not suffix or round in cell.shown:
+            for head, values in measured(models).items():
+                found.setdefault(head, {}).update({f"{metric}{suffix}": value for metric, value in values.items()})
 
-    def keep(models: Mapping[str, MultiTask], suffix: str) -> None:
-        for head, values in measured(models, test).items():
-            found.setdefault(head, {}).update({f"{metric}{suffix}": value for metric, value in values.items()})
-
-    keep(federate(config, train, watch), "")
+    found["bytes"] = traffic(federate(config, train, watch))
     return found

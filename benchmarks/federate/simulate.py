@@ -1,94 +1,71 @@
-"""A federation without servers: the product's own local rounds and strategies, in one process and one thread."""
+"""A federation in one process: the product's own rounds, exchange and sites, without Prefect and MLflow."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
-
-from torch import Tensor
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks.federate.cells import Sites
 from mtmed import checkpoint
-from mtmed.aggregation.incoming import Gate, Hops
-from mtmed.aggregation.relay import as_one, handed_on
 from mtmed.config import Config
-from mtmed.errors import UserError
+from mtmed.data import store
 from mtmed.evaluation.glossary import term
 from mtmed.evaluation.points import metrics_of
 from mtmed.models.engine import Model
 from mtmed.models.ensemble import Ensemble, Member
 from mtmed.models.multitask import MultiTask, build
-from mtmed.training.corrections._base import others
 from mtmed.training.local import Span, labels, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
-from mtmed.types import GlobalModel, SiteUpdate, Study
-from tasks.stopwatch import Stopwatch
-from tasks.train_site import local_round
+from mtmed.types import Study
+from tasks import federation
+from tasks.exchange import Exchange
+from tasks.initial_model import settled
+from tasks.jobs import Job, model_key
+from tasks.personal import with_own
+from tasks.site import Place
+from tasks.survey_site import survey_site
+from tasks.train_site import train_site
 
 Metrics = dict[str, dict[str, float]]  # by head
 Models = dict[str, MultiTask]  # by site
 Watch = Callable[[int, Models], None]
+Records = list[dict[str, Any]]
 
 
-@dataclass
-class _Site:
-    """What a site keeps between rounds."""
-
-    studies: Sequence[Study]
-    moments: Moments
-    sent: SiteUpdate | None = None  # in the last round
-
-
-def federate(config: Config, sites: Sites, watch: Watch) -> Models:
-    """The global model as the sites have it after all rounds; `watch` sees it after each."""
-    seed, kinds = config.federation.seed, {h.name: h.kind for h in config.heads.values()}
-    model, state = GlobalModel(0, checkpoint.weights(build(config.architecture, seed))), dict[str, Tensor]()
-    kept = {name: _Site(studies, {}) for name, studies in sites.items()}
-    for round in range(config.federation.rounds):
-        chains = config.strategy.order.chains(list(sites), round, config.federation.rounds)
-        gate = Gate(config.federation.gate.move, config.federation.gate.precision)
-        hops = Hops(gate)
-        sent = [_chain(config, model, {name: kept[name] for name in chain}, hops) for chain in chains]
-        merged = config.strategy.aggregate(model, [as_one(u) for u in sent if u], kinds, state, gate)
-        for name in merged.refused.keys() & kept.keys():
-            kept[name].sent = None
-        model, state = merged.model, merged.state
-        watch(round + 1, {name: _network(config, model, site) for name, site in kept.items()})
-    return {name: _network(config, model, site) for name, site in kept.items()}
+def federate(config: Config, sites: Sites, watch: Watch) -> Records:
+    """The records of all rounds; `watch` sees the global model after each, as the sites have it."""
+    with TemporaryDirectory() as folder:
+        spec = config.federation.model_copy(update={"exchange": f"{folder}/exchange"})
+        config = settled(config.model_copy(update={"federation": spec}))
+        exchange = Exchange(spec.exchange)
+        places = {site: _place(Path(folder), site, studies, exchange) for site, studies in sites.items()}
+        surveys = [survey_site(places[job.site], job) for job in federation.jobs(config, "surveys")]
+        run = federation.open_run(config, surveys)
+        for round in range(spec.rounds):
+            turns = federation.turns(run, config, round)
+            for jobs in turns:
+                turns.take([train_site(places[job.site], job) for job in jobs])
+            federation.close_round(run, config, federation.aggregate_round(run, config, round, turns))
+            ended = federation.jobs(config, run.key, round + 1, {"global": model_key(run.key, round + 1)})
+            watch(round + 1, {job.site: _as_seen(config, places[job.site], job) for job in ended})
+        return run.records
 
 
-def _chain(config: Config, model: GlobalModel, sites: Mapping[str, _Site], hops: Hops) -> list[SiteUpdate]:
-    """What sites send that train in turn."""
-    updates = []
-    for name, site in sites.items():
-        before, update = site.sent, _update(config, model, name, site)
-        site.sent = update
-        if len(sites) > 1:
-            try:
-                hops.expect(model, update)
-            except UserError:
-                site.sent = None
-                continue
-            model = handed_on(model, update, before)
-        updates.append(update)
-    return updates
+def _place(folder: Path, site: str, studies: Sequence[Study], exchange: Exchange) -> Place:
+    data = folder / "data" / site
+    store.write(data, studies)
+    (data / "summary.json").write_text(json.dumps({"quarantined": {}}))
+    return Place(site, data, folder / "state" / site, exchange)
 
 
-def _update(config: Config, model: GlobalModel, name: str, site: _Site) -> SiteUpdate:
-    net = _network(config, model, site)
-    return local_round(
-        net, site.studies, config, name, model.round, Stopwatch(), site.moments, others(model, site.sent)
-    )
-
-
-def _network(config: Config, model: GlobalModel, site: _Site) -> MultiTask:
+def _as_seen(config: Config, place: Place, job: Job) -> MultiTask:
     """The global model with what is the site's own."""
-    net = checkpoint.network(model.mean, config.architecture)
-    if site.sent is not None:
-        own = {name: site.sent.mean[name] for name in config.strategy.personal.names(net)}
-        checkpoint.load_weights(net, {**model.mean, **own})
-    return net
+    mean = checkpoint.read_mean(place.exchange.get(job.models["global"]))
+    return checkpoint.network(with_own(mean, place, job, config), config.architecture)
 
 
 def alone(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
@@ -108,28 +85,35 @@ def ensembles(nets: Mapping[str, MultiTask], owners: Mapping[str, set[str]]) -> 
     return dict.fromkeys(nets, everyone)
 
 
-def measured(models: Mapping[str, Model], test: Sites, owners: Mapping[str, set[str]] | None = None) -> Metrics:
-    """Each site's model on its own test patients: the mean over sites, the worst (`.worst`) and all (`.<site>`).
+def measured(models: Mapping[str, Model], test: Sites, owners: Mapping[str, set[str]]) -> Metrics:
+    """Each site's model on its own test patients.
 
-    Args:
-        owners: the sites that count for a head; without it, all.
+    The mean over the sites that have labels of a head, the worst of them (`.worst`), and every site (`.<site>`): other
+    sites have learnt nothing of a head alone, so they are no measure of what a federation gives.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for site, studies in test.items():
         for head, (observations, _) in observe(models[site], studies).items():
-            if owners is None or site in owners[head]:
-                for metric, value in metrics_of(models[site].architecture, head, observations).items():
-                    found.setdefault(head, {}).setdefault(metric, {})[site] = value
-    return {head: _flat(metrics) for head, metrics in found.items()}
+            for metric, value in metrics_of(models[site].architecture, head, observations).items():
+                found.setdefault(head, {}).setdefault(metric, {})[site] = value
+    return {head: _flat(metrics, owners[head]) for head, metrics in found.items()}
 
 
-def _flat(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+def _flat(metrics: Mapping[str, Mapping[str, float]], owners: set[str]) -> dict[str, float]:
     out: dict[str, float] = {}
     for metric, by_site in metrics.items():
         worst = min if term(metric).higher_is_better else max
-        out |= {metric: fmean(by_site.values()), f"{metric}.worst": worst(by_site.values())}
+        own = [value for site, value in by_site.items() if site in owners]
+        if own:
+            out |= {metric: fmean(own), f"{metric}.worst": worst(own)}
         out |= {f"{metric}.{site}": value for site, value in by_site.items()}
     return out
+
+
+def traffic(records: Records) -> dict[str, float]:
+    """Bytes of a site in a round, on average: those that it sent and those that it received."""
+    answers = [answer for record in records for answer in record["sites"]]
+    return {way: fmean(answer[way] for answer in answers) for way in ("sent", "received")}
 
 
 def owners(sites: Sites, config: Config) -> dict[str, set[str]]:

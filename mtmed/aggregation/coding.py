@@ -2,7 +2,7 @@
 
 Uniform quantisation by row, where what was rounded off is added to the next message (error feedback: Seide et al. 2014,
 Karimireddy et al. 2019), then DEFLATE, which takes out what bits do not say. Precisions are coded by their
-logarithm, because only their ratios matter, and an exact zero, which says that no label was there, has a code of its own.
+logarithm, because only their ratios matter; an exact zero, which says that no label was there, has its own code.
 """
 
 import zlib
