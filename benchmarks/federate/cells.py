@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from benchmarks.compare import phantoms
+from benchmarks.federate.attacks import ATTACKER, Train, flipped, scaled
 from mtmed.config import Config, parse
 from mtmed.errors import unknown
 from mtmed.types import Study
+from tasks.train_site import train_site
 
 TUNING = "-tuning"
 SEEDS, TUNING_SEEDS = [str(s) for s in range(10)], ["100", "101", "102"]
@@ -22,6 +24,7 @@ HEADS = ("lesion_segmentation", "lesion_detection", "malignancy", "pneumonia")
 TRAIN, TEST = 3000, 5000  # of the patients' seeds, each with an OFFSET of its own, so that no run shares its patients
 TRAIN_OFFSET, TEST_OFFSET = 50, 100  # benchmarks/compare has 0 and 500
 TEST_PATIENTS = 60
+FORGED = 10.0
 
 Sites = dict[str, list[Study]]
 
@@ -36,6 +39,8 @@ class Cell:
         complete: whether all sites have all labels.
         epochs: local passes in a round.
         shown: rounds after which the global model is measured, beside the last.
+        fifth: a fifth site, like the first: honest, flipped (its labels are wrong), or forged (it says that it went
+            `FORGED` times as far as it did). It has no test patients.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Cell:
     rounds: int = 5
     epochs: int = 20
     shown: tuple[int, ...] = ()
+    fifth: str = ""
 
     @property
     def seeds(self) -> list[str]:
@@ -73,13 +79,25 @@ class Cell:
         test = phantoms.written(
             config, self._folder("test"), TEST * number + TEST_OFFSET, {"patients": TEST_PATIENTS, **phantoms.COMPLETE}
         )
-        return {site: [as_training(study) for study in studies] for site, studies in train.items()}, test
+        train = {site: [as_training(study) for study in studies] for site, studies in train.items()}
+        if self.fifth == "flipped":
+            train[ATTACKER] = flipped(train[ATTACKER])
+        test.pop(ATTACKER, None)
+        return train, test
+
+    @property
+    def train_site(self) -> Train:
+        """How its sites train."""
+        return scaled(FORGED) if self.fifth == "forged" else train_site
 
     def _folder(self, use: str) -> str:
-        return f"fed-{use}-{self.copies}-{'all' if self.complete else 'some'}-{self.patients}"
+        known = "all" if self.complete else "some"
+        return f"fed-{use}-{self.copies}-{known}-{self.patients}" + ("-fifth" if self.fifth else "")
 
     def _hospitals(self, known: Mapping[str, Any]) -> dict[str, Any]:
         found = {name: {**known[name], "patients": self.patients, "broken": 0} for name in HOSPITALS}
+        if self.fifth:
+            found[ATTACKER] = _other(found[HOSPITALS[0]], 1)
         if self.copies == 1:
             return found
         return {f"{n}-{c}": _other(found[n], c) for n in HOSPITALS for c in range(self.copies)}
@@ -106,6 +124,7 @@ CELLS = {
         replace(BASE, name="fed-epochs-4", epochs=4),
         replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5)),
         replace(BASE, name="fed-sites-16", copies=4),
+        *(replace(BASE, name=f"fed-fifth-{kind}", fifth=kind) for kind in ("honest", "flipped", "forged")),
     )
 }
 

@@ -54,5 +54,5 @@ def _federated(
             for head, values in measured(models).items():
                 found.setdefault(head, {}).update({f"{metric}{suffix}": value for metric, value in values.items()})
 
-    found["bytes"] = traffic(federate(config, train, watch))
+    found["bytes"] = traffic(federate(config, train, watch, cell.train_site))
     return found

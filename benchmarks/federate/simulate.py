@@ -7,6 +7,7 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.federate.attacks import Train
 from benchmarks.federate.cells import Sites
 from mtmed import checkpoint
 from mtmed.config import Config
@@ -36,7 +37,7 @@ Watch = Callable[[int, Models], None]
 Records = list[dict[str, Any]]
 
 
-def federate(config: Config, sites: Sites, watch: Watch) -> Records:
+def federate(config: Config, sites: Sites, watch: Watch, train_site: Train = train_site) -> Records:
     """The records of all rounds; `watch` sees the global model after each, as the sites have it."""
     with TemporaryDirectory() as folder:
         spec = config.federation.model_copy(update={"exchange": f"{folder}/exchange"})

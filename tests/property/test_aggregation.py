@@ -31,7 +31,15 @@ def strategy(name, **options):
 
 BAYES, LABELS, FEDAVG = strategy("bayes"), strategy("label_aware"), strategy("fedavg")
 WEIGHTED = ("bayes", "fedavg", "fisher", "label_aware", "masks_only")
-BLIND_TO_LABELS = ("fedavg", "fedadam", "fedavgm", "fedexp", "fedprox")  # they count examples, whatever is labelled
+BLIND_TO_LABELS = (
+    "fedavg",
+    "fedadam",
+    "fedavgm",
+    "fedbn",
+    "fedexp",
+    "fedprox",
+    "scaffold",
+)  # they count examples, whatever is labelled
 every = pytest.mark.parametrize("strategy", [strategy(n) for n in NAMED], ids=list(NAMED))
 AWARE = [n for n in NAMED if n not in BLIND_TO_LABELS]
 by_labels = pytest.mark.parametrize("strategy", [strategy(n) for n in AWARE], ids=AWARE)

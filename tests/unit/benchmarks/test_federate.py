@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from benchmarks.federate import cells
+from benchmarks.federate.attacks import ATTACKER, flipped, scaled
 from benchmarks.federate.one import changes
-from benchmarks.federate.simulate import alone, federate, measured, owners
+from benchmarks.federate.simulate import alone, ensembles, federate, measured, owners, traffic
 from mtmed.config import parse
 from mtmed.errors import UserError
 from mtmed.registry import names
@@ -45,7 +46,7 @@ def test_a_label_says_what_changes():
 def test_every_cell_changes_the_base():
     for cell in cells.CELLS.values():
         found = cell.config({}, "0")
-        assert len(found.sites) == 4 * cell.copies
+        assert len(found.sites) == 4 * cell.copies + bool(cell.fifth)
         assert found.training.epochs == cell.epochs
     assert not set(cells.find("fed").seeds) & set(cells.find("fed-tuning").seeds)
     assert cells.find("fed-labels-tuning").complete
@@ -58,28 +59,63 @@ def test_sites_of_a_hospital_differ_in_their_scanners():
     assert len({(h.noise, h.blur) for name, h in found.items() if name.startswith("alder")}) == 4
 
 
-@pytest.mark.parametrize("strategy", ["bayes", "mine"])
+@pytest.mark.parametrize("strategy", ["bayes", "mine", "fedbn"])
 def test_rounds_are_the_products_own_and_repeatable(strategy):
-    settings = config(strategy, mine={"merge": "labels", "correction": "prior", "server": "momentum"})
-    seen = []
-    net = federate(settings, SITES, lambda round, model: seen.append((round, tiny.state(model))))
-    again = federate(settings, SITES, lambda round, model: None)  # noqa: ARG005
+    mine = {"merge": "labels", "correction": "prior", "server": "momentum", "order": "relay"}
+    settings = config(strategy, mine=mine)
+    seen, again = [], []
+    records = federate(settings, SITES, lambda round, models: seen.append((round, states(models))))
+    federate(settings, SITES, lambda round, models: again.append((round, states(models))))
     assert [round for round, _ in seen] == [1, 2]
-    assert not tiny.differing(seen[1][1], tiny.state(net))
-    assert not tiny.differing(tiny.state(net), tiny.state(again))
-    assert tiny.differing(seen[0][1], seen[1][1])
+    for (_, one), (_, other) in zip(seen, again, strict=True):
+        assert not [site for site in SITES if tiny.differing(one[site], other[site])]
+    assert tiny.differing(seen[0][1]["alder"], seen[1][1]["alder"])
+    assert bool(tiny.differing(seen[1][1]["alder"], seen[1][1]["birch"])) == (strategy == "fedbn")
+    bytes_of = traffic(records)
+    assert min(bytes_of.values()) > 4 * sum(v.numel() for v in seen[0][1]["alder"].values())
 
 
-def test_metrics_are_means_over_sites_with_the_worst():
-    heads = [h.name for h in tiny.HEADS]
+def states(models):
+    return {site: tiny.state(net) for site, net in models.items()}
+
+
+def test_metrics_are_means_over_the_sites_that_have_labels_with_the_worst():
     net = alone(config(), SITES["alder"], "alder")
-    everywhere = measured(dict.fromkeys(SITES, net), TEST, None)
+    own = owners(SITES, config())
+    assert own == {h.name: {"alder", "birch"} if h.name == "malignancy" else {"alder"} for h in tiny.HEADS}
+    everywhere = measured(dict.fromkeys(SITES, net), TEST, own)
     found = everywhere["malignancy"]
     assert found["auroc"] == pytest.approx((found["auroc.alder"] + found["auroc.birch"]) / 2)
     assert found["auroc.worst"] == min(found["auroc.alder"], found["auroc.birch"])
-    width = everywhere["lesion_width"]
+    width = measured(dict.fromkeys(SITES, net), TEST, {head: {"alder", "birch"} for head in own})["lesion_width"]
     assert width["mae.worst"] == max(width["mae.alder"], width["mae.birch"])
-    own = owners(SITES, heads)
-    assert own == {h: {"alder", "birch"} if h == "malignancy" else {"alder"} for h in heads}
-    assert "dice.birch" not in measured(dict.fromkeys(SITES, net), TEST, own)["lesion_segmentation"]
+    masks = everywhere["lesion_segmentation"]
+    assert masks["dice"] == masks["dice.alder"]
+    assert "dice.birch" in masks, "a site without masks has test patients with masks all the same"
     assert torch.is_grad_enabled()
+
+
+def test_the_ensemble_asks_those_who_know():
+    nets = {site: alone(config(), studies, site) for site, studies in SITES.items()}
+    found = ensembles(nets, owners(SITES, config()))["alder"]
+    assert [sorted(member.heads) for member in found.members] == [sorted(h.name for h in tiny.HEADS), ["malignancy"]]
+    assert measured(ensembles(nets, owners(SITES, config())), TEST, owners(SITES, config()))["malignancy"]
+
+
+def test_wrong_labels_are_wrong_in_every_head():
+    for study, wrong in zip(SITES["alder"], flipped(SITES["alder"]), strict=True):
+        assert (wrong.masks["lesion_segmentation"] == ~study.masks["lesion_segmentation"]).all()
+        assert (wrong.values["malignancy"] + study.values["malignancy"] == 1).all()
+        there, back = study.boxes["lesion_detection"][0], flipped([wrong])[0].boxes["lesion_detection"][0]
+        assert (there == back).all()
+        assert (wrong.image == study.image).all()
+
+
+def test_a_forged_update_is_refused_where_there_are_enough_sites_to_tell():
+    sites = dict.fromkeys(("alder", "birch", "cedar", ATTACKER), SITES["alder"])
+    settings = parse(
+        config("label_aware").model_dump(mode="json")
+        | {"sites": {name: {"dataset": "manifest", "raw": "x"} for name in sites}}
+    )
+    records = federate(settings, sites, lambda round, models: None, scaled(10.0))  # noqa: ARG005
+    assert [list(r["aggregate"]["refused"]) for r in records] == [[ATTACKER], [ATTACKER]]
