@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["superior", "non-inferior", "at least", "ratio"]
+Kind = Literal["superior", "non-inferior", "at least", "ratio", "share"]
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,11 @@ class Claim:
         sentence: the claim in plain words.
         kind: what is measured, and when it holds. `superior`: the difference to `against` is above `target`, 0, after
             Holm's correction. `non-inferior`: it is above the margin `target`, below 0. `at least`: the arm's value is
-            above `target`. `ratio`: the ratio to `against` is above `target`. In all, "above" is said of the lower end
+            above `target`. `ratio`: the ratio to `against` is above `target`. `share`: of the way from the first of
+            `against` to the second, the arm goes more than `target`. In all, "above" is said of the lower end
             of the 95 % interval; where lower is better, differences are turned round, so that more is always better.
         experiment, arm, against, head, metric: which rows; of several in `against`, the one with the best mean.
+        round: after which the arm is measured, where that is not its last; the others are measured after theirs.
     """
 
     family: str
@@ -43,6 +45,7 @@ class Claim:
     metric: str
     against: tuple[str, ...] = ()
     target: float = 0.0
+    round: int = 0
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""The claims of docs/results.md about models and training. Which they are was written down before the runs.
+"""The claims of docs/results.md; those about models and training are here. Which they are was written down before the runs.
 
 A family has at most 25 comparisons of the kind `superior`: ten seeds give a p of .002 at best (docs/decisions/0022).
 """
 
 from collections.abc import Mapping
 
+from benchmarks.evidence import claimed_federation
 from benchmarks.evidence.claim import AtOnce, Claim, Protocol
 
 PHANTOM, REAL, SPEED = Protocol(runs=10), Protocol(runs=10, folds=5), Protocol(runs=5)
@@ -54,6 +55,7 @@ def claims() -> list[Claim | AtOnce]:
         *_best_outside(),
         *_label_efficiency(),
         *_single_values(),
+        *claimed_federation.claims(),
     ]
 
 

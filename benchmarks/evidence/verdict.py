@@ -7,12 +7,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.evidence.claim import AtOnce, Claim
+from benchmarks.evidence.figures import number
 from benchmarks.evidence.paired import Estimate, estimate, holm
 from mtmed.evaluation.glossary import term
 from mtmed.types import Array
 
 HOLDS, FAILS, MISSING = "holds", "does not hold", "not measured"
 ALPHA = 0.05
+DRAWS = 10_000
+SMALLEST = 0.03  # of a gap, as in mtmed/evaluation/gap.py
 
 Rows = Mapping[str, pd.DataFrame]
 
@@ -58,6 +61,8 @@ def _measured(claim: Claim, rows: Rows) -> Verdict:
     if claim.kind == "at least":
         return Verdict(claim, estimate=estimate(own, claim.target, folds))
     sign = 1 if term(claim.metric).higher_is_better else -1
+    if claim.kind == "share":
+        return _share(values, claim, sign)
     against = max(claim.against, key=lambda arm: sign * values[arm].mean())
     other = values[against].to_numpy()
     if claim.kind == "ratio":
@@ -76,7 +81,9 @@ def _values(claim: Claim, rows: pd.DataFrame | None) -> pd.DataFrame:
     seeds = _seeds(rows, arms)
     if rows is None or len(seeds) < claim.protocol.runs:
         raise NotMeasured(f"{len(seeds)} of {claim.protocol.runs} runs")
-    wanted = rows[(rows["head"] == claim.head) & (rows["metric"] == claim.metric)]
+    at = dict.fromkeys(claim.against, claim.metric)
+    at[claim.arm] = f"{claim.metric}.round-{claim.round}" if claim.round else claim.metric
+    wanted = rows[(rows["head"] == claim.head) & (rows["metric"] == rows["arm"].map(at))]
     table = wanted.pivot(index="seed", columns="arm", values="value").reindex(index=seeds, columns=arms)
     absent = table.isna()
     for arm in arms:
@@ -94,6 +101,21 @@ def _seeds(rows: pd.DataFrame | None, arms: list[str]) -> list[str]:
         return []
     ran = [set(rows.loc[rows["arm"] == arm, "seed"]) for arm in arms]
     return sorted(set.intersection(*ran))
+
+
+def _share(values: pd.DataFrame, claim: Claim, sign: int) -> Verdict:
+    """A ratio of means, by the bootstrap over runs; where the way itself is short or uncertain there is none."""
+    local, pooled = claim.against
+    table = sign * values[[local, claim.arm, pooled]].to_numpy()
+    drawn = np.random.default_rng(0).integers(len(table), size=(DRAWS, len(table)))
+    means = table[drawn].mean(1)
+    way = means[:, 2] - means[:, 0]
+    whole = float(table[:, 2].mean() - table[:, 0].mean())
+    if whole < SMALLEST or np.percentile(way, 2.5) <= 0:
+        return Verdict(claim, missing=f"{pooled} is {number(whole, True)} from {local}: no gap to close")
+    low, high = np.percentile((means[:, 1] - means[:, 0]) / way, [2.5, 97.5])
+    share = float(table[:, 1].mean() - table[:, 0].mean()) / whole
+    return Verdict(claim, estimate=Estimate(share, float(low), float(high), float("nan"), None, len(table)))
 
 
 def _ratio(ratios: Array, claim: Claim) -> Estimate:

@@ -9,8 +9,9 @@ from benchmarks.evidence.verdict import FAILS, HOLDS, MISSING, Verdict
 
 LEGEND = (
     "Figure: the mean difference of paired runs, turned round where lower is better, so that above 0 is better; of "
-    "“at least” the value, of a ratio the geometric mean. p: that the figure is the target's, two-sided, by exact sign "
-    "flips; for cross-validation by the t-test that is corrected for shared patients, with intervals to match. n: runs."
+    "“at least” the value, of a ratio the geometric mean, of a share the ratio of means over runs, with an interval by "
+    "the bootstrap. p: that the figure is the target's, two-sided, by exact sign flips; for cross-validation by the "
+    "t-test that is corrected for shared patients, with intervals to match. n: runs."
 )
 NUMBERS = ("figure", "95 % interval", "p", "p, Holm", "p, Wilcoxon", "n")
 SIGNED: tuple[Kind, ...] = ("superior", "non-inferior")
@@ -45,7 +46,7 @@ def _numbers(verdict: Verdict) -> dict[str, str]:
     if found is None or isinstance(claim, AtOnce):
         return {}
     signed = claim.kind in SIGNED
-    chosen = f" ({verdict.against})" if len(claim.against) > 1 else ""
+    chosen = f" ({verdict.against})" if len(claim.against) > 1 and verdict.against else ""
     return {
         "figure": number(found.mean, signed) + chosen,
         "95 % interval": f"{number(found.low, signed)} to {number(found.high, signed)}",

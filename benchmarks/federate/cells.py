@@ -122,7 +122,7 @@ CELLS = {
         replace(BASE, name="fed-labels", complete=True),
         replace(BASE, name="fed-epochs-1", epochs=1),
         replace(BASE, name="fed-epochs-4", epochs=4),
-        replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5)),
+        replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5, 10)),
         replace(BASE, name="fed-sites-16", copies=4),
         *(replace(BASE, name=f"fed-fifth-{kind}", fifth=kind) for kind in ("honest", "flipped", "forged")),
     )

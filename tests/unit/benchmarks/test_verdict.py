@@ -117,6 +117,32 @@ def test_a_ratio_is_of_pairs() -> None:
     assert _judge(_rows("images_per_s", "-", multitask=0.96 * bare * jitter, single=bare), claim) == [FAILS]
 
 
+def test_a_share_of_a_way_is_of_means() -> None:
+    claim = replace(DICE, kind="share", against=("alone", "pooled"), target=0.9)
+    alone, noise = np.full(10, 0.5), np.array([1, -1] * 5) / 1000
+    rows = _rows(alone=alone, multitask=alone + 0.096 + noise, pooled=alone + 0.1)
+    (verdict,) = judge([claim], {"phantom": rows})
+    assert verdict.word == HOLDS
+    assert verdict.estimate is not None
+    assert verdict.estimate.mean == pytest.approx(0.96)
+    assert 0.9 < verdict.estimate.low < 0.96 < verdict.estimate.high
+    assert _judge(_rows(alone=alone, multitask=alone + 0.08 + noise, pooled=alone + 0.1), claim) == [FAILS]
+    (none,) = judge([claim], {"phantom": _rows(alone=alone, multitask=alone + 0.02, pooled=alone + 0.02)})
+    assert (none.word, none.missing) == (MISSING, "pooled is +.020 from alone: no gap to close")
+    wild = _rows(alone=alone, multitask=alone + 0.02, pooled=alone + np.array([0.5, -0.4] * 5))
+    assert judge([claim], {"phantom": wild})[0].word == MISSING, "the way itself may be none"
+    fewer = replace(claim, metric="mae")
+    rows = _rows("mae", alone=2 + alone, multitask=1 + alone + noise, pooled=1 + alone)
+    assert judge([fewer], {"phantom": rows})[0].estimate.mean == pytest.approx(1)
+
+
+def test_an_early_round_is_held_against_the_others_last() -> None:
+    late = _rows(multitask=np.full(10, 0.9), single=0.5 - UP)
+    early = _rows("dice.round-10", multitask=np.full(10, 0.5), single=np.full(10, 0.9))
+    assert _judge(pd.concat([late, early]), replace(DICE, round=10)) == [HOLDS]
+    assert _judge(late, replace(DICE, round=10)) == [MISSING]
+
+
 def test_all_at_once() -> None:
     good = replace(DICE, family="parts")
     bad, unknown = replace(good, arm="single", against=("multitask",)), replace(good, experiment="real")
