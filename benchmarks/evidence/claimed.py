@@ -1,4 +1,4 @@
-"""The claims of docs/results.md; those about models and training are here. Which they are was written down before the runs.
+"""The claims of docs/results.md, those about models and training first. They were written down before the runs.
 
 A family has at most 25 comparisons of the kind `superior`: ten seeds give a p of .002 at best (docs/decisions/0022).
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mtmed.types import SiteUpdate
 
@@ -31,6 +31,7 @@ class Piece:
         examples: training images of each site [K].
         labelled: labelled images of each site, by head [K].
         kinds: of the heads.
+        squares: whether the sites' squared moves are wanted.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Piece:
     examples: Tensor
     labelled: Mapping[str, Tensor]
     kinds: Mapping[str, str]
+    squares: bool = False
 
     @property
     def part(self) -> str:
@@ -77,25 +79,40 @@ class Table:
         heads = sorted({head for update in sites for head in update.labelled})
         self.examples = _counts([u.examples for u in sites])
         self.labelled = {head: _counts([u.labelled.get(head, 0) for u in sites]) for head in heads}
+        self._last: dict[str, Any] = {}
 
-    def piece(self, name: str, start: Tensor, cut: slice, sums: Tensor | None) -> Piece:
+    def piece(self, name: str, start: Tensor, cut: slice, sums: Tensor | None, squares: bool = False) -> Piece:
         """The elements `cut` of a parameter; `start` are the global model's values of all of it, flat."""
         import torch
 
-        moves = torch.stack([u.mean[name].flatten()[cut].float() for u in self.sites]).sub_(start[cut])
-        facts = (self.reach(name), self.precision(name, cut), sums, self.examples, self.labelled, self.kinds)
+        moves = torch.stack([value[cut].float() for value in self._means(name)]).sub_(start[cut])
+        facts = (self.reach(name), self.precision(name, cut), sums, self.examples, self.labelled, self.kinds, squares)
         return Piece(name, start[cut], moves, *facts)
 
     def precision(self, name: str, cut: slice) -> Tensor | None:
         """The sites' precisions [K,n], if any site sent one that counts."""
         import torch
 
-        reach = self.reach(name).tolist()
-        sent = [u.precision.get(name) if r > 0 else None for u, r in zip(self.sites, reach, strict=True)]
+        sent = self._precisions(name)
         if all(p is None for p in sent):
             return None
         nothing = torch.zeros(cut.stop - cut.start)
-        return torch.stack([nothing if p is None else p.flatten()[cut].float() for p in sent])
+        return torch.stack([nothing if p is None else p[cut].float() for p in sent])
+
+    def _means(self, name: str) -> list[Tensor]:
+        """Of all sites, flat; those of the last name are kept, as a parameter's pieces come one after the other."""
+        if self._last.get("mean", ("",))[0] != name:
+            self._last["mean"] = (name, [u.mean[name].flatten() for u in self.sites])
+        return self._last["mean"][1]
+
+    def _precisions(self, name: str) -> list[Tensor | None]:
+        """As `_means`; None where a site sent none, or has no label that reaches the parameter."""
+        if self._last.get("precision", ("",))[0] != name:
+            reached = [
+                (u.precision.get(name), r > 0) for u, r in zip(self.sites, self.reach(name).tolist(), strict=True)
+            ]
+            self._last["precision"] = (name, [p.flatten() if r and p is not None else None for p, r in reached])
+        return self._last["precision"][1]
 
     def reach(self, name: str) -> Tensor:
         """The labelled examples that reach a parameter [K]: all of a site's for the encoder."""

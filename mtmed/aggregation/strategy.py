@@ -130,13 +130,13 @@ class Strategy:
         move, pulls, squares = start.new_zeros(len(start)), start.new_zeros(count).double(), start.new_zeros(())
         said = len(start) > 0
         for cut in cuts(len(start), count):
-            piece = self.merge.move(table.piece(name, start, cut, sums))
+            piece = self.merge.move(table.piece(name, start, cut, sums, self.server.needs_diversity))
             move[cut] = piece.move
-            if piece.pulls is None or piece.squares is None:
+            if piece.pulls is None:
                 said = False
                 continue
             pulls += piece.pulls * (cut.stop - cut.start) / len(start)
-            squares += piece.squares
+            squares += 0 if piece.squares is None else piece.squares
         return Moved(move, pulls, squares) if said else Moved(move)
 
     def _sums(self, name: str, start: Tensor, table: Table) -> Tensor | None:
@@ -155,12 +155,12 @@ class Strategy:
         """The model's values after the server's step, and what the server remembers."""
         mean: dict[str, Tensor] = {}
         remembered: dict[str, Tensor] = {}
-        diversity = _diversity(moved)
+        diversity = _diversity(moved) if self.server.needs_diversity else dict.fromkeys(map(part, moved), 1.0)
         for name, start in model.mean.items():
             move = moved[name].move
             if self.shares and not name.endswith(STATISTICS):
                 own = {key.rpartition("/")[2]: v.double() for key, v in state.items() if key.rpartition("/")[0] == name}
-                move, kept = self.server.step(move.double(), own, diversity[part(name)])
+                move, kept = self.server.step(move, own, diversity[part(name)])
                 remembered |= {f"{name}/{quantity}": value for quantity, value in kept.items()}
             mean[name] = (start + move.reshape(start.shape)).to(start.dtype)
         return mean, remembered
@@ -210,7 +210,7 @@ def _diversity(moved: Mapping[str, Moved]) -> dict[str, float]:
             squares[part(name)] = squares.get(part(name), 0.0) + float(found.squares)
             merged[part(name)] = merged.get(part(name), 0.0) + float(found.move.dot(found.move))
     known = {p: max(1.0, squares[p] / merged[p]) if merged[p] > 0 else 1.0 for p in squares}
-    return {part(name): known.get(part(name), 1.0) for name in moved}
+    return dict.fromkeys(map(part, moved), 1.0) | known
 
 
 def _shares(sites: Sequence[SiteUpdate], moved: Mapping[str, Moved]) -> Shares:

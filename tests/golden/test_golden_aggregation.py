@@ -34,4 +34,5 @@ def test_strategies_differ():
     assert means.pop("trimmed_mean") == means["median"], "of three sites, one is left out at each end"
     for name in ("fedprox", "scaffold", "fedbn"):
         assert means.pop(name) == means["fedavg"], "it differs at the sites"
+    assert means.pop("cyclic") == means["label_aware"], "it differs in who trains after whom"
     assert len({*means.values()}) == len(means)

@@ -17,7 +17,7 @@ class Moved(NamedTuple):
     Attributes:
         move: of the global model [n].
         pulls: how hard each site pulled, on average [K]; None where that cannot be said.
-        squares: the sites' squared moves, weighed as the moves are and summed over the piece; None as above.
+        squares: the sites' squared moves, weighed as the moves are and summed over the piece, if they are wanted.
     """
 
     move: Tensor
@@ -48,14 +48,17 @@ class Weighted(Merge):
         """W_k, not negative, of any scale: [K], or by element [K,n]."""
 
     def move(self, piece: Piece) -> Moved:
+        import torch
+
         weights = self.weights(piece)
         if weights.ndim == 1:
             whole = weights.sum()
             shares = (weights / whole if whole > 0 else weights).to(piece.moves.dtype)
-            return Moved(shares @ piece.moves, weights, shares @ piece.moves.square().sum(1))
+            squares = shares @ piece.moves.square().sum(1) if piece.squares else None
+            return Moved(shares @ piece.moves, weights, squares)
         by_element = weights.to(piece.moves.dtype)
         whole = by_element.sum(0)
         pulled = by_element * piece.moves
         move = (pulled.sum(0) / whole).where(whole > 0, 0.0)
-        squares = ((pulled * piece.moves).sum(0) / whole).where(whole > 0, 0.0)
-        return Moved(move, by_element.double().mean(1), squares.sum())
+        squares = ((pulled * piece.moves).sum(0) / whole).where(whole > 0, 0.0).sum() if piece.squares else None
+        return Moved(move, by_element.mean(1, dtype=torch.float64), squares)

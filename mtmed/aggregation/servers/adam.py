@@ -36,6 +36,7 @@ class Server(_base.Server):
         expect("adaptivity", self.adaptivity, low=1e-12)
 
     def step(self, move: Tensor, state: Mapping[str, Tensor], diversity: float) -> tuple[Tensor, dict[str, Tensor]]:
+        move = move.double()
         zero = move * 0
         first = self.momentum * state.get("first", zero) + (1 - self.momentum) * move
         start = zero + self.adaptivity**2

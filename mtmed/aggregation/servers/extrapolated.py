@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mtmed.aggregation.servers import _base
 from mtmed.options import expect
@@ -28,6 +28,7 @@ class Server(_base.Server):
 
     reach: float = 0.5
     limit: float = 5.0
+    needs_diversity: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         expect("reach", self.reach)

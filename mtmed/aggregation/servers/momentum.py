@@ -30,5 +30,6 @@ class Server(_base.Server):
         expect("server_rate", self.server_rate)
 
     def step(self, move: Tensor, state: Mapping[str, Tensor], diversity: float) -> tuple[Tensor, dict[str, Tensor]]:
-        velocity = move if "velocity" not in state else self.momentum * state["velocity"] + move
+        exact = move.double()
+        velocity = exact if "velocity" not in state else self.momentum * state["velocity"] + exact
         return self.server_rate * velocity, {"velocity": velocity}
