@@ -149,14 +149,17 @@ def test_a_run_replayed_is_bit_equal(world):
     assert again.exchange.get(model_key(again.key, 2)) == model
 
 
-def test_a_round_replayed_from_its_updates_is_bit_equal(world):
-    from tasks.aggregate import aggregate
-
-    config, places = world()
+@pytest.mark.parametrize("strategy", ["bayes", "label_aware"])
+def test_a_round_replayed_from_its_updates_is_bit_equal(world, strategy):
+    config, places = world(strategy)
     run = played(config, places, 1)
     model = run.exchange.get(model_key(run.key, 1))
-    keys = {site: update_key(run.key, 0, site) for site in ("birch", "alder")}
-    aggregate(config, run.exchange, run.key, model_key(run.key, 0), keys)
+    answers = {answer["site"]: answer for answer in run.records[0]["sites"]}
+    run.exchange.remove(model_key(run.key, 1))
+    turns = federation.turns(run, config, 0)
+    for jobs in turns:
+        turns.take([answers[job.site] for job in reversed(jobs)])
+    federation.aggregate_round(run, config, 0, turns)
     assert run.exchange.get(model_key(run.key, 1)) == model
 
 
@@ -194,7 +197,7 @@ def test_updates_are_forgotten_one_round_later(world):
 
 
 def test_a_refused_update_is_kept_and_the_round_goes_on(world, tmp_path, capsys):
-    config, places = world()
+    config, places = world("label_aware")
     run = federation.open_run(config, survey(config, places))
     updates = trained(config, places, run)
     key = update_key(run.key, 0, "birch")
@@ -213,7 +216,7 @@ def test_a_refused_update_is_kept_and_the_round_goes_on(world, tmp_path, capsys)
 
 
 def test_a_file_that_is_no_update_is_refused(world):
-    config, places = world()
+    config, places = world("label_aware")
     run = federation.open_run(config, survey(config, places))
     updates = trained(config, places, run)
     run.exchange.put(update_key(run.key, 0, "birch"), b"no update")
@@ -223,7 +226,7 @@ def test_a_file_that_is_no_update_is_refused(world):
 
 
 def test_an_update_under_another_sites_name_is_refused(world):
-    config, places = world()
+    config, places = world("label_aware")
     run = federation.open_run(config, survey(config, places))
     updates = trained(config, places, run)
     run.exchange.put(update_key(run.key, 0, "birch"), run.exchange.get(update_key(run.key, 0, "alder")))
