@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -32,6 +33,7 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     Updates that are refused are kept beside the rounds, for whoever has to find out why.
     """
     start = time.time()
+    torch.set_num_threads(1)  # sums are the same everywhere; and threads that wait for busy cores took minutes
     before, architecture = checkpoint.read_model(exchange.get(model), model)
     kinds = {head.name: head.kind for head in architecture.heads}
     gate = Gate(config.federation.gate.move, config.federation.gate.precision)

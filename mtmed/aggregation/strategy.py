@@ -179,8 +179,11 @@ def strategy(name: str, options: Options) -> Strategy:
     said = {**USUAL, **NAMED.get(name, {}), **options}
     modules = {kind: _module(name, kind, said.pop(kind)) for kind in KINDS}
     known = {kind: {f.name for f in fields(_class(kind, module))} for kind, module in modules.items()}
-    for key in said:
+    for key in list(said):
         if not any(key in names for names in known.values()):
+            if key not in options:  # the name's own, of a part that was replaced
+                del said[key]
+                continue
             raise unknown(f"option of strategy {name!r}", key, sorted(set().union(*known.values())) or {"(none)"})
         if isinstance(said[key], str):
             raise UserError(f"strategies.{name}.{key}: expected a number, got {said[key]!r}")

@@ -236,3 +236,9 @@ def test_norms_of_every_kind_are_a_sites_own():
     assert {n.partition(".")[0] for n in kept} == {"1", "2", "3"}
     assert {"1.weight", "2.running_var", "3.bias"} <= kept
     assert not strategy("fedavg", {}).personal.names(net)
+
+
+def test_a_part_that_is_replaced_takes_its_options_with_it():
+    assert type(strategy("bayes", {"order": "together", "alpha": 0.3}).order).__module__.endswith("together")
+    with pytest.raises(UserError, match="unknown option of strategy 'bayes' 'relayed'"):
+        strategy("bayes", {"order": "together", "relayed": 0.5})
