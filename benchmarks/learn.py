@@ -105,7 +105,9 @@ def _federated(config: Config, studies: Sites, restart: bool) -> MultiTask:
 
     with ThreadPoolExecutor(config.federation.concurrency) as pool:
         for _ in range(config.federation.rounds):
-            merged = config.strategy.aggregate(model, list(pool.map(one, studies)), kinds, state)
+            merged = config.strategy.aggregate(
+                model, list(pool.map(one, studies)), kinds, state, architecture=config.architecture
+            )
             model, state = merged.model, merged.state
     return checkpoint.network(model.mean, config.architecture)
 

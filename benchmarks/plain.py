@@ -38,7 +38,9 @@ def main(params: str = "params.yaml") -> None:
 
     with ThreadPoolExecutor(config.federation.concurrency) as pool:
         for _ in range(config.federation.rounds):
-            merged = config.strategy.aggregate(model, list(pool.map(one, studies)), kinds, state)
+            merged = config.strategy.aggregate(
+                model, list(pool.map(one, studies)), kinds, state, architecture=config.architecture
+            )
             model, state = merged.model, merged.state
     print(f"seconds {time.perf_counter() - start:.2f}")
 

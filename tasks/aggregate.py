@@ -40,7 +40,7 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     remembered = _remembered(exchange, run, before.round)
     with ExitStack() as files:
         sites, unreadable = _open(exchange, updates, files)
-        merged = config.strategy.aggregate(before, sites, kinds, remembered, gate)
+        merged = config.strategy.aggregate(before, sites, kinds, remembered, gate, architecture)
     refused = unreadable | merged.refused
     for site, why in refused.items():
         print(f"round {merged.model.round}: the update of {site} is refused: {why}", flush=True)

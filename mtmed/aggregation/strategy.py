@@ -1,13 +1,16 @@
-"""Strategies: named combinations of a correction, a merge, a server's step, personal parts and an order."""
+"""Strategies: named combinations of a correction, an alignment, a merge, a server's step, personal parts and an
+order."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from statistics import fmean
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from mtmed.aggregation.alignments._base import Alignment
 from mtmed.aggregation.incoming import Gate, admitted
 from mtmed.aggregation.merges._base import Merge, Moved
 from mtmed.aggregation.orders._base import Order
@@ -17,7 +20,7 @@ from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
 from mtmed.registry import find
 from mtmed.training.corrections._base import Correction
-from mtmed.types import GlobalModel, SiteUpdate
+from mtmed.types import Architecture, GlobalModel, SiteUpdate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,8 +52,15 @@ KINDS = {
     "correction": ("mtmed.training.corrections", "Correction"),
     "personal": ("mtmed.aggregation.personal", "Personal"),
     "order": ("mtmed.aggregation.orders", "Order"),
+    "alignment": ("mtmed.aggregation.alignments", "Alignment"),
 }
-USUAL: Options = {"server": "plain", "correction": "nothing", "personal": "nothing", "order": "together"}
+USUAL: Options = {
+    "server": "plain",
+    "correction": "nothing",
+    "personal": "nothing",
+    "order": "together",
+    "alignment": "nothing",
+}
 STATISTICS = ("running_mean", "running_var")  # of batch norm: no directions, so a server's optimiser leaves them alone
 
 
@@ -73,8 +83,8 @@ class Merged:
 
 @dataclass(frozen=True)
 class Strategy:
-    """What sites add to their training, how their updates are merged, what the server does with that, what of it the
-    sites do not take, and who trains after whom.
+    """What sites add to their training, which of their units are the same, how their updates are merged, what the
+    server does with that, what of it the sites do not take, and who trains after whom.
     """
 
     merge: Merge
@@ -82,11 +92,12 @@ class Strategy:
     correction: Correction
     personal: Personal
     order: Order
+    alignment: Alignment
 
     @property
     def needs_precision(self) -> bool:
         """Whether sites measure one."""
-        return self.merge.needs_precision or self.correction.needs_precision
+        return any(each.needs_precision for each in (self.merge, self.correction, self.alignment))
 
     @property
     def shares(self) -> bool:
@@ -100,6 +111,7 @@ class Strategy:
         kinds: Mapping[str, str] | None = None,
         state: State | None = None,
         gate: Gate = Gate(),  # noqa: B008  (frozen)
+        architecture: Architecture | None = None,
     ) -> Merged:
         """The next global model, of the updates that the gate admits; their order does not matter, not to a bit.
 
@@ -107,11 +119,12 @@ class Strategy:
             kinds: of the heads.
             state: what the server remembered of the last round; without it, it starts afresh.
             gate: what is refused though it is well-formed.
+            architecture: of the network, which an alignment needs.
 
         Raises:
-            UserError: no update, two of one site, or none that is admitted.
+            UserError: no update, two of one site, none that is admitted, or no architecture where one is needed.
         """
-        sites, refused = admitted(model, updates, gate)
+        sites, refused = self._aligned(model, updates, gate, architecture)
         if not sites:
             site, why = next(iter(refused.items()))
             raise UserError(f"round {model.round}: all updates are refused; that of site {site!r}: {why}")
@@ -122,6 +135,21 @@ class Strategy:
             model.round + 1, mean, _total_precision(sites), model.lineage, gradient=_mean_gradient(table)
         )
         return Merged(merged, _shares(sites, moved), refused, remembered)
+
+    def _aligned(
+        self, model: GlobalModel, updates: Sequence[SiteUpdate], gate: Gate, architecture: Architecture | None
+    ) -> tuple[list[SiteUpdate], dict[str, str]]:
+        """The updates that are merged, aligned, and {site: why it was refused}."""
+        if not self.alignment.aligns:
+            return admitted(model, updates, gate)
+        sound, refused = admitted(model, updates, replace(gate, move=math.inf))
+        if not sound:
+            return sound, refused
+        # each alone first: how far it went shows when its units are where the model's are, and one that went too far
+        # must not move the others' units
+        alone = [self.alignment.aligned(model, [update], architecture)[0] for update in sound]
+        sites, far = admitted(model, alone, gate)
+        return self.alignment.aligned(model, sites, architecture), refused | far
 
     def _moved(self, name: str, start: Tensor, table: Table) -> Moved:
         """The merge of a whole parameter; `pulls` by element."""
@@ -177,6 +205,11 @@ def strategy(name: str, options: Options) -> Strategy:
     if name not in NAMED and "merge" not in options:
         raise unknown("strategy", name, NAMED)
     said = {**USUAL, **NAMED.get(name, {}), **options}
+    if "nothing" not in (said["alignment"], said["personal"]):
+        raise UserError(
+            f"strategies.{name}: with alignment {said['alignment']!r} expected personal 'nothing', got "
+            f"{said['personal']!r}: what a site keeps would stay in an order that the global model does not have"
+        )
     modules = {kind: _module(name, kind, said.pop(kind)) for kind in KINDS}
     known = {kind: {f.name for f in fields(_class(kind, module))} for kind, module in modules.items()}
     for key in list(said):

@@ -51,7 +51,7 @@ def align(groups: Sequence[Group], sites: Sequence[Said], model: Said | None = N
                 still, orders[k] = False, after(orders[k], step)
                 here = _said(groups, sites[k], orders[k], names)
             sums.add(here, 1)
-        if still:
+        if still or len(sites) == 1:
             break
     return orders
 
