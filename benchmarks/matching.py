@@ -4,7 +4,7 @@
     python -m benchmarks.matching --width 256 --sites 4
 
 The peer is PFNM's cost as it is published (Yurochkin et al. 2019; FedMA's layers have the same form), unit by unit in
-numpy, with the true variances, one number for all weights; its width is fixed, or grows by its own rule. All are given
+numpy, with one variance for all weights; its width is fixed, or grows by its own rule. All are given
 the same layer: the units of every site are the first site's in another order, with noise. *Right* is the share of units
 that come to their places. One thread.
 """
@@ -29,7 +29,9 @@ from mtmed.models.multitask import build
 from mtmed.types import Architecture, Array, HeadSpec
 
 NOISE = 0.3  # of a weight's deviation
-SURE = 1 / NOISE**2  # the precision of a site's weights in the peer, where that of its prior is 1 and its mean 0
+# The precision of a site's weights in the peer, whose prior has precision 1 and mean 0: that of twice the deviation. At
+# the true one its rule makes new units of most of them.
+SURE = 1 / (2 * NOISE) ** 2
 GAMMA = 7.0  # how readily new units are made
 
 Layer = list[tuple[Array, Array]]  # of each site: units [width, D], and which of the first site's each is

@@ -46,7 +46,7 @@ def align(groups: Sequence[Group], sites: Sequence[Said], model: Said | None = N
             here = _said(groups, sites[k], orders[k], names)
             if visit:
                 sums.add(here, -1)
-            step = matched(groups, here.mean, sums.reference())
+            step = matched(groups, here.mean, sums.reference(), again=visit > 0)
             if moves(step):
                 still, orders[k] = False, after(orders[k], step)
                 here = _said(groups, sites[k], orders[k], names)

@@ -18,15 +18,18 @@ from mtmed.matching.group import Group, Orders, moves, permuted
 SWEEPS = 50  # over all groups; each lowers the distance, and few are needed
 
 
-def matched(groups: Sequence[Group], weights: Mapping[str, Tensor], reference: Reference) -> dict[str, list[Tensor]]:
+def matched(
+    groups: Sequence[Group], weights: Mapping[str, Tensor], reference: Reference, again: bool = False
+) -> dict[str, list[Tensor]]:
     """The orders that bring a network's units to the reference's; where it is at its nearest, every unit stays.
 
     Args:
         weights: all parameters of the groups' members; so has the reference.
+        again: the network has been matched before, and one descent is enough.
     """
     stay = {group.name: group.identity() for group in groups}
     near = _descended(groups, weights, reference, stay)
-    if not moves(near):
+    if again or not moves(near):
         return near
     upwards = _descended(groups, weights, reference, _upwards(groups, weights, reference))
     return min((near, upwards), key=lambda orders: distance(permuted(weights, groups, orders), reference))

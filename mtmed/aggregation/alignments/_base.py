@@ -101,16 +101,20 @@ def _permuted(update: SiteUpdate, groups: Sequence[Group], orders: Orders) -> Si
     )
 
 
-@cache  # finding them means building the network
+@cache  # finding them means building the network, and asking it
 def _groups(architecture: Architecture) -> tuple[Group, ...]:
+    from mtmed.matching.proof import proven
     from mtmed.matching.symmetries import symmetries
     from mtmed.models.multitask import build
 
-    found = symmetries(build(architecture))
-    if found.unknown:
+    net = build(architecture)
+    found = symmetries(net)
+    groups = proven(net, found.groups)
+    doubtful = [group.name for group in found.groups if all(group is not sure for sure in groups)]
+    if found.unknown or doubtful:
         logging.getLogger(__name__).warning(
-            "matching does not know these layers of %s, and leaves what touches them in its place: %s",
+            "matching does not know these parts of %s, and leaves what touches them in its place: %s",
             architecture.encoder,
-            ", ".join(found.unknown),
+            ", ".join([*found.unknown, *doubtful]),
         )
-    return found.groups
+    return groups
