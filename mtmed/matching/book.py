@@ -111,10 +111,33 @@ class Book:
             self._groups[group.name] = group
             self._order.append(group.name)
 
+    def written(self, layer: nn.Linear | nn.Conv2d) -> Axis:
+        """The channels that a layer gives."""
+        after = self.axis(layer.weight.shape[0])
+        self.claim(after, layer, "weight", 0)
+        self.claim(after, layer, "bias", 0)
+        return after
+
+    def rows(self, layer: nn.Linear, index: Tensor) -> list[Member]:
+        """Members for the numbers that a layer gives at `index` [blocks, units, k]."""
+        present = [p for p in ("weight", "bias") if getattr(layer, p) is not None]
+        return [Member(self.name(layer, p), 0, index) for p in present]
+
+    def columns(self, layer: nn.Linear, index: Tensor) -> Member:
+        """For those that it takes at `index`."""
+        return Member(self.name(layer, "weight"), 1, index)
+
+    def heads(self, layer: nn.Module, shared: Sequence[Member], carried: Sequence[Member], *more: Part) -> None:
+        """The group of an attention's heads: what queries share with keys, what values carry to outputs, and more."""
+        blocks, units, _ = shared[0].index.shape
+        self.add(
+            Group(self.name(layer, "heads"), blocks, (Part(units, tuple(shared)), Part(units, tuple(carried)), *more))
+        )
+
     def walk(self, layer: nn.Module, given: Any) -> Any:
         """Through a layer: the axis (or axes) of what it gives for those of what it is given."""
         for kind in type(layer).__mro__:
-            if kind in self._walks and type(layer).forward is kind.forward:  # type: ignore[attr-defined]
+            if kind in self._walks and _is(layer, kind):
                 return self._walks[kind](self, layer, given)
         return self.leave(layer, given)
 
@@ -128,7 +151,7 @@ class Book:
         for axis in given if isinstance(given, list) else [given]:
             axis.root.free = False
         for inner in layer.modules():
-            if any(isinstance(inner, k) and type(inner).forward is k.forward for k in self._enclosed):  # type: ignore[attr-defined]
+            if inner is not layer and any(_is(inner, kind) for kind in self._enclosed):
                 self.walk(inner, Axis(0, free=False)).root.free = False
         return self.axis(0, free=False)
 
@@ -136,6 +159,11 @@ class Book:
         """All that can move, in the order in which the network's layers come."""
         found = (self._groups[x] if isinstance(x, str) else _group(x) for x in self._order)
         return [group for group in found if group is not None]
+
+
+def _is(layer: nn.Module, kind: Any) -> bool:
+    """Whether a layer does what its type does: a subclass may not."""
+    return isinstance(layer, kind) and type(layer).forward is kind.forward
 
 
 def _group(axis: Axis) -> Group | None:

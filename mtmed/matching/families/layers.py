@@ -25,10 +25,7 @@ def sequence(book: Book, layer: nn.Sequential, axis: Axis) -> Axis:
 def linear(book: Book, layer: nn.Linear | nn.Conv2d, axis: Axis) -> Axis:
     """From all channels to all."""
     book.claim(axis, layer, "weight", 1)
-    after = book.axis(layer.weight.shape[0])
-    book.claim(after, layer, "weight", 0)
-    book.claim(after, layer, "bias", 0)
-    return after
+    return book.written(layer)
 
 
 def convolution(book: Book, layer: nn.Conv2d, axis: Axis) -> Axis:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from timm.layers import LayerScale, Mlp
 from timm.models.vision_transformer import Attention, Block
-from torch import Tensor, nn
+from torch import nn
 
 from mtmed.matching.book import Axis, Book
-from mtmed.matching.group import Group, Member, Part
 
 
 def block(book: Book, layer: Block, stream: Axis) -> Axis:
@@ -35,30 +34,15 @@ def scale(book: Book, layer: LayerScale, axis: Axis) -> Axis:
 def attention(book: Book, layer: Attention, axis: Axis) -> Axis:
     """Heads are blocks; in each, queries with keys, and values with outputs."""
     book.claim(axis, layer.qkv, "weight", 1)
-    after = book.axis(layer.proj.out_features)
-    book.claim(after, layer.proj, "weight", 0)
-    book.claim(after, layer.proj, "bias", 0)
     extras = (layer.q_norm, layer.k_norm, layer.norm)
-    if layer.gate is None and all(isinstance(extra, nn.Identity) for extra in extras):
-        book.add(_heads(book, layer))
-    else:
-        book.unknown.add("Attention with norms or a gate")
-    return after
-
-
-def _heads(book: Book, layer: Attention) -> Group:
-    places = torch.arange(layer.num_heads * layer.head_dim).unflatten(0, (layer.num_heads, layer.head_dim))
-    queries, keys, values = (places + n * places.numel() for n in range(3))
-    shared = torch.stack([queries, keys], 2)
-    carried = [*_rows(book, layer.qkv, values[..., None])]
-    carried.append(Member(book.name(layer.proj, "weight"), 1, places[..., None]))
-    parts = (Part(layer.head_dim, (*_rows(book, layer.qkv, shared),)), Part(layer.head_dim, (*carried,)))
-    return Group(book.name(layer, "heads"), layer.num_heads, parts)
-
-
-def _rows(book: Book, layer: nn.Linear, index: Tensor) -> list[Member]:
-    present = [p for p in ("weight", "bias") if getattr(layer, p) is not None]
-    return [Member(book.name(layer, p), 0, index) for p in present]
+    if layer.gate is not None or not all(isinstance(extra, nn.Identity) for extra in extras):
+        return book.leave(layer, axis)
+    width = layer.num_heads * layer.head_dim
+    places = torch.arange(width).unflatten(0, (layer.num_heads, layer.head_dim))[..., None]
+    shared = book.rows(layer.qkv, torch.cat([places, places + width], 2))
+    carried = [*book.rows(layer.qkv, places + 2 * width), book.columns(layer.proj, places)]
+    book.heads(layer, shared, carried)
+    return book.written(layer.proj)
 
 
 WALKS = {Block: block, Mlp: mlp, LayerScale: scale, Attention: attention}

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from timm.models.vision_transformer import Attention
 from torch import nn
 
 from mtmed.matching.book import Book
@@ -9,8 +10,8 @@ from mtmed.matching.symmetries import _families, symmetries
 from mtmed.models import mtmedformer
 from tests import permuting, tiny
 
-UNDERSTOOD = ("mtmedformer_tiny", "test_convnext", "test_resnet", "test_vit")
-PARTLY = ("pvt_v2_b0", "test_efficientnet")
+UNDERSTOOD = ("mtmedformer_tiny", "pvt_v2_b0", "test_convnext", "test_resnet", "test_vit")
+PARTLY = ("edgenext_xx_small", "test_efficientnet")
 
 
 @pytest.mark.parametrize("encoder", UNDERSTOOD + PARTLY)
@@ -121,3 +122,11 @@ def test_convolutions_in_groups_keep_their_channels():
     book.walk(net, book.axis(1, free=False)).root.free = False
     assert book.groups() == []
     assert book.unknown == {"Conv2d"}
+
+
+def test_attention_with_norms_of_its_own_is_unknown():
+    net = nn.Sequential(nn.Linear(1, 16), Attention(16, 2, qk_norm=True, norm_layer=nn.LayerNorm), nn.Linear(16, 1))
+    book = _book(net)
+    book.walk(net, book.axis(1, free=False)).root.free = False
+    assert book.groups() == []
+    assert book.unknown == {"Attention"}
