@@ -149,6 +149,13 @@ def test_a_run_replayed_is_bit_equal(world):
     assert again.exchange.get(model_key(again.key, 2)) == model
 
 
+@pytest.mark.parametrize("alignment", ["l2", "matching"])
+def test_an_alignment_changes_nothing_where_all_start_from_one_model(world, alignment):
+    plain = played(*world("label_aware"))
+    aligned = played(*world("mine", strategies={"mine": {"merge": "labels", "alignment": alignment}}))
+    assert not tiny.differing(global_model(plain, 2).mean, global_model(aligned, 2).mean)
+
+
 @pytest.mark.parametrize("strategy", ["bayes", "label_aware"])
 def test_a_round_replayed_from_its_updates_is_bit_equal(world, strategy):
     config, places = world(strategy)
