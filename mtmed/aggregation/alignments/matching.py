@@ -21,11 +21,11 @@ class Alignment(_base.Matched):
     """What no label of the reference reaches costs nothing anywhere.
 
     Attributes:
-        matching_power: of the precisions; at 1 a few weights of which sites are very sure decide alone.
+        matching_power: of the precisions; below 1, those of which sites are very sure decide less.
     """
 
     needs_precision = True
-    matching_power: float = 0.5
+    matching_power: float = 1.0
 
     def __post_init__(self) -> None:
         expect("matching_power", self.matching_power)
