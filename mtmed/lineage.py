@@ -9,7 +9,7 @@ from typing import Any
 from mtmed.config import Config
 
 # what the weights depend on; a change of the report's layout must not start a federation again
-_CODE = ("data", "models", "heads", "training", "aggregation")
+_CODE = ("data", "models", "heads", "training", "aggregation", "matching")
 
 
 def digest(value: Any) -> str:
