@@ -3,7 +3,8 @@
     <!-- made by python -m benchmarks.claims: results phantom -->
     <!-- end -->
 
-Parts: `claims`; `results`, `facts` and `tuning` of an experiment; `label efficiency`.
+Parts: `claims`; `results`, `facts` and `tuning` of an experiment, `arms` and `rounds` of one of strategies; `label
+efficiency`.
 """
 
 import re
@@ -12,6 +13,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from benchmarks.evidence.claimed import MASKS, claims
+from benchmarks.evidence.federation_tables import arms_table, rounds_table
 from benchmarks.evidence.label_efficiency import efficiency_table
 from benchmarks.evidence.run_tables import facts_table, metrics_table, tuning_table
 from benchmarks.evidence.verdict import judge
@@ -20,7 +22,13 @@ from mtmed.errors import UserError, unknown
 
 START, END = "<!-- made by python -m benchmarks.claims: ", "<!-- end -->"
 PART = re.compile(rf"({re.escape(START)}(?P<name>[^>]+?) -->\n)(?P<body>(?:(?!<!--).)*?)({re.escape(END)})", re.DOTALL)
-OF_EXPERIMENT = {"results": metrics_table, "facts": facts_table, "tuning": tuning_table}
+OF_EXPERIMENT = {
+    "results": metrics_table,
+    "facts": facts_table,
+    "tuning": tuning_table,
+    "arms": arms_table,
+    "rounds": rounds_table,
+}
 ELSEWHERE = {"confidence", "pretraining"}  # what their rows say is made by benchmarks of their own
 CURVES, FIGURE = "label efficiency", "label_efficiency.png"
 

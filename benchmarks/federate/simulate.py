@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -39,7 +41,7 @@ Records = list[dict[str, Any]]
 
 def federate(config: Config, sites: Sites, watch: Watch, train_site: Train = train_site) -> Records:
     """The records of all rounds; `watch` sees the global model after each, as the sites have it."""
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         spec = config.federation.model_copy(update={"exchange": f"{folder}/exchange"})
         config = settled(config.model_copy(update={"federation": spec}))
         exchange = Exchange(spec.exchange)

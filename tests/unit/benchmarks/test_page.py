@@ -9,8 +9,8 @@ import benchmarks.claims as program
 from benchmarks.evidence.claimed import MASKS
 from benchmarks.evidence.figures import chance, number, spread
 from benchmarks.evidence.label_efficiency import digest, drawn_from, points
-from benchmarks.evidence.page import END, FIGURE, START, hidden, rewritten
-from benchmarks.result_rows import FACTS, append, run
+from benchmarks.evidence.page import END, FIGURE, START, hidden, made, rewritten
+from benchmarks.result_rows import FACTS, append, read, run
 from mtmed.errors import UserError
 
 PARTS = ("claims", "results phantom", "facts phantom", "tuning phantom-tuning", "label efficiency", "results real")
@@ -143,3 +143,22 @@ def test_numbers_look_like_the_docs() -> None:
     assert [number(v, signed=True) for v in (0.01, -0.0004, -2)] == ["+.010", ".000", "-2.00"]
     assert [chance(p) for p in (None, 2 / 1024, 0.0001, 1)] == ["-", ".002", "<.001", "1.00"]
     assert [spread([0.5]), spread([0.5, 0.7])] == [".500", ".600 ± .141"]
+
+
+def test_strategies_are_rows_with_the_gap_that_they_close(tmp_path: Path) -> None:
+    for seed in range(3):
+        for arm, dice in (("alone", 0.5), ("bayes", 0.58), ("pooled", 0.6)):
+            found = {"dice": dice + seed / 100, "dice.worst": dice - 0.1, "dice.alder": 0.3, "dice.round-1": 0.2}
+            metrics = {"lesion_segmentation": found, "malignancy": {"auroc": 0.8}}
+            append("fed", run(arm, seed, metrics | {"bytes": {"sent": 2.5e6, "received": 5e6}}), tmp_path)
+    rows = {"fed": read("fed", tmp_path)}
+    lines = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in made("arms fed", rows).splitlines()}
+    titles = lines["arm"]
+    assert lines["bayes"][titles.index("Lesion segmentation, Dice, lesion images")] == ".590 ± .010"
+    assert lines["bayes"][titles.index("Lesion segmentation, Dice, lesion images, worst site")] == ".480"
+    assert lines["bayes"][titles.index("Lesion segmentation, Dice, lesion images, gap closed")] == ".800"
+    assert lines["pooled"][titles.index("Lesion segmentation, Dice, lesion images, gap closed")] == "-"
+    assert lines["bayes"][titles.index("Malignancy, AUROC, gap closed")] == "-", "there is no gap"
+    assert lines["bayes"][titles.index("MB sent")] == "2.50"
+    after = made("rounds fed", rows)
+    assert "| bayes | Lesion segmentation | .200 ± .000 | .590 ± .010 |" in after
