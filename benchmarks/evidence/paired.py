@@ -51,6 +51,23 @@ def estimate(values: Array, target: float = 0.0, folds: int = 1) -> Estimate:
     return Estimate(mean, mean - reach, mean + reach, p, signed_ranks(away) if folds == 1 else None, len(values))
 
 
+def ratio_of_means(part: Array, whole: Array) -> Estimate | None:
+    """The mean of `part` [n] by that of `whole` [n], paired, with Fieller's interval (1954); None if it is not bounded.
+
+    That is where the mean of `whole` may be 0. `p` is not a number: nothing is tested.
+    """
+    n = len(part)
+    reach = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) ** 2 / n
+    (own, both), (_, other) = reach * np.cov(part, whole)
+    above, below = float(np.mean(part)), float(np.mean(whole))
+    bend = below**2 - other
+    if bend <= 0:
+        return None
+    middle = (above * below - both) / bend
+    width = np.sqrt(max(0.0, middle**2 - (above**2 - own) / bend))
+    return Estimate(above / below, middle - width, middle + width, float("nan"), None, n)
+
+
 def standard_error(values: Array, folds: int = 1) -> float:
     """Of the mean of values [n]: s² (1/n + test/train), where a fold tests 1 patient for folds - 1 that train."""
     overlap = 1 / (folds - 1) if folds > 1 else 0.0

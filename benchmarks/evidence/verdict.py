@@ -8,13 +8,12 @@ import pandas as pd
 
 from benchmarks.evidence.claim import AtOnce, Claim
 from benchmarks.evidence.figures import number
-from benchmarks.evidence.paired import Estimate, estimate, holm
+from benchmarks.evidence.paired import Estimate, estimate, holm, ratio_of_means
 from mtmed.evaluation.glossary import term
 from mtmed.types import Array
 
 HOLDS, FAILS, MISSING = "holds", "does not hold", "not measured"
 ALPHA = 0.05
-DRAWS = 10_000
 SMALLEST = 0.03  # of a gap, as in mtmed/evaluation/gap.py
 
 Rows = Mapping[str, pd.DataFrame]
@@ -104,18 +103,13 @@ def _seeds(rows: pd.DataFrame | None, arms: list[str]) -> list[str]:
 
 
 def _share(values: pd.DataFrame, claim: Claim, sign: int) -> Verdict:
-    """A ratio of means, by the bootstrap over runs; where the way itself is short or uncertain there is none."""
+    """A ratio of means; where the way itself is short or uncertain there is none."""
     local, pooled = claim.against
-    table = sign * values[[local, claim.arm, pooled]].to_numpy()
-    drawn = np.random.default_rng(0).integers(len(table), size=(DRAWS, len(table)))
-    means = table[drawn].mean(1)
-    way = means[:, 2] - means[:, 0]
-    whole = float(table[:, 2].mean() - table[:, 0].mean())
-    if whole < SMALLEST or np.percentile(way, 2.5) <= 0:
-        return Verdict(claim, missing=f"{pooled} is {number(whole, True)} from {local}: no gap to close")
-    low, high = np.percentile((means[:, 1] - means[:, 0]) / way, [2.5, 97.5])
-    share = float(table[:, 1].mean() - table[:, 0].mean()) / whole
-    return Verdict(claim, estimate=Estimate(share, float(low), float(high), float("nan"), None, len(table)))
+    whole = sign * (values[pooled] - values[local]).to_numpy()
+    found = ratio_of_means(sign * (values[claim.arm] - values[local]).to_numpy(), whole)
+    if whole.mean() < SMALLEST or found is None:
+        return Verdict(claim, missing=f"{pooled} is {number(float(whole.mean()), True)} from {local}: no gap to close")
+    return Verdict(claim, estimate=found)
 
 
 def _ratio(ratios: Array, claim: Claim) -> Estimate:

@@ -9,8 +9,8 @@ from benchmarks.evidence.verdict import FAILS, HOLDS, MISSING, Verdict
 
 LEGEND = (
     "Figure: the mean difference of paired runs, turned round where lower is better, so that above 0 is better; of "
-    "“at least” the value, of a ratio the geometric mean, of a share the ratio of means over runs, with an interval by "
-    "the bootstrap. p: that the figure is the target's, two-sided, by exact sign flips; for cross-validation by the "
+    "“at least” the value, of a ratio the geometric mean, of a share the ratio of means over runs, with Fieller's "
+    "interval. p: that the figure is the target's, two-sided, by exact sign flips; for cross-validation by the "
     "t-test that is corrected for shared patients, with intervals to match. n: runs."
 )
 NUMBERS = ("figure", "95 % interval", "p", "p, Holm", "p, Wilcoxon", "n")

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.evidence.paired import estimate, holm, sign_flip, signed_ranks, standard_error
+from benchmarks.evidence.paired import estimate, holm, ratio_of_means, sign_flip, signed_ranks, standard_error
 
 VALUES = st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2, max_size=7).map(np.array)
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
@@ -105,3 +105,19 @@ def test_holm_keeps_the_order_and_lowers_nothing(p: list[float]) -> None:
     adjusted = holm(p)
     assert all(a >= b for a, b in zip(adjusted, p, strict=True))
     assert all(adjusted[i] <= adjusted[j] for i in range(len(p)) for j in range(len(p)) if p[i] <= p[j])
+
+
+def test_a_ratio_of_means_has_fiellers_interval() -> None:
+    rng = np.random.default_rng(0)
+    inside = 0
+    for _ in range(400):
+        whole = 1 + 0.3 * rng.normal(size=10)
+        found = ratio_of_means(0.8 * whole + 0.2 * rng.normal(size=10), whole)
+        assert found is not None
+        assert found.low < found.mean < found.high
+        inside += found.low < 0.8 < found.high
+    assert 0.92 < inside / 400 < 0.98
+    sure = ratio_of_means(np.full(10, 0.5), np.full(10, 2.0))
+    assert sure is not None
+    assert (sure.mean, sure.low, sure.high) == pytest.approx((0.25, 0.25, 0.25))
+    assert ratio_of_means(np.ones(10), np.array([1.0, -1.2] * 5)) is None
