@@ -205,11 +205,7 @@ def strategy(name: str, options: Options) -> Strategy:
     if name not in NAMED and "merge" not in options:
         raise unknown("strategy", name, NAMED)
     said = {**USUAL, **NAMED.get(name, {}), **options}
-    if "nothing" not in (said["alignment"], said["personal"]):
-        raise UserError(
-            f"strategies.{name}: with alignment {said['alignment']!r} expected personal 'nothing', got "
-            f"{said['personal']!r}: what a site keeps would stay in an order that the global model does not have"
-        )
+    _expect_fitting(name, said)
     modules = {kind: _module(name, kind, said.pop(kind)) for kind in KINDS}
     known = {kind: {f.name for f in fields(_class(kind, module))} for kind, module in modules.items()}
     for key in list(said):
@@ -225,6 +221,20 @@ def strategy(name: str, options: Options) -> Strategy:
     except UserError as error:
         raise UserError(f"strategies.{name}.{error}") from error
     return Strategy(**parts)
+
+
+def _expect_fitting(name: str, said: Options) -> None:
+    """That parts go together."""
+    if "nothing" not in (said["alignment"], said["personal"]):
+        raise UserError(
+            f"strategies.{name}: with alignment {said['alignment']!r} expected personal 'nothing', got "
+            f"{said['personal']!r}: what a site keeps would stay in an order that the global model does not have"
+        )
+    if said["merge"] == "nothing" and said["order"] != "together":
+        raise UserError(
+            f"strategies.{name}: with merge 'nothing' expected order 'together', got {said['order']!r}: sites that "
+            "share no model have nothing to hand on"
+        )
 
 
 def _module(name: str, kind: str, wanted: str | float) -> ModuleType:

@@ -209,6 +209,8 @@ def test_pieces_give_what_the_whole_gives(name, monkeypatch):
         ("fedavgm", {"momentum": 1}, "strategies.fedavgm.momentum: expected a number from 0 to below 1, got 1"),
         ("fedadam", {"adaptivity": 0}, "strategies.fedadam.adaptivity: expected a number from 1e-12 up, got 0"),
         ("fedadam", {"spread": 2}, "strategies.fedadam.spread: expected"),
+        ("local", {"order": "relay"}, "strategies.local: with merge 'nothing' expected order 'together', got 'relay'"),
+        ("cyclic", {"chain": 1.5}, "strategies.cyclic.chain: expected a whole number of sites, got 1.5"),
     ],
 )
 def test_impossible_options_are_one_line(name, options, expected):
