@@ -151,8 +151,12 @@ def weights(net: multitask.MultiTask) -> dict[str, Tensor]:
     return {k: v.detach().cpu().clone(memory_format=plain) for k, v in state.items() if v.is_floating_point()}
 
 
-def update_bytes(update: SiteUpdate, difference: Difference | None = None) -> bytes:
-    """A site's update as a file; precision and gradient travel as bfloat16, in which zero stays zero, or coded."""
+def update_bytes(update: SiteUpdate, difference: Difference | None = None, short: bool = True) -> bytes:
+    """A site's update as a file; precision and gradient travel as bfloat16, in which zero stays zero, or coded.
+
+    Args:
+        short: whether they do; sums of several sites' would lose the smaller ones.
+    """
     header = {
         "kind": "update",
         "site": update.site,
@@ -162,10 +166,11 @@ def update_bytes(update: SiteUpdate, difference: Difference | None = None) -> by
         "metrics": dict(update.metrics),
         "lineage": dict(update.lineage),
     }
-    short = replace(update, gradient=_short(update.gradient))
-    if difference is None:
-        short = replace(short, precision=_short(update.precision))
-    return _pack(short, header, difference)
+    if short:
+        update = replace(update, gradient=_short(update.gradient))
+    if short and difference is None:
+        update = replace(update, precision=_short(update.precision))
+    return _pack(update, header, difference)
 
 
 def read_update(data: bytes, origin: str = "the update", known: Known | None = None) -> SiteUpdate:
@@ -260,7 +265,7 @@ def _unpack(
     found = {part: {p: tensors[n] for p, n in names.items()} for part, names in _sorted(tensors).items()}
     base = header.pop("base", None)
     if base is not None:
-        if known is None:
+        if known is None or not isinstance(base, str):
             raise UserError(f"{origin} says only how it differs from {base}: expected a whole file")
         values = known(base)
         found["mean"] = coding.decode(found["mean"], values)

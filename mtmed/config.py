@@ -56,7 +56,7 @@ class Config(Spec):
     @model_validator(mode="after")
     def _names_exist(self) -> "Config":
         for name, site in self.sites.items():
-            _expect_name("site", name, ("global",))  # its updates would lie where the global model lies
+            _expect_name("site", name, ("global", "server", "round", "turns"))  # their files lie beside the updates
             _expect_options(name, site)
         for spec in self.heads.values():
             _expect_name("head", spec.name, RESERVED | {"encoder"})

@@ -54,7 +54,8 @@ def as_trained(config: Config, run: Published) -> Config:
     Raises:
         UserError: the initial model is lost, and params.yaml names other pretrained weights now.
     """
-    trained = initial_model.started_from(config, run.pretrained)
+    spec = config.federation.model_copy(update={"strategy": run.strategy})  # it says what a site keeps of its own
+    trained = initial_model.started_from(config.model_copy(update={"federation": spec}), run.pretrained)
     if not Exchange(config.federation.exchange).exists(initial_model.initial_key(trained)):
         now = initial_model.settled(config).model.pretrained
         if now != run.pretrained:

@@ -98,7 +98,8 @@ def round_jobs(run: Run, config: Config, round: int) -> list[Job]:
 
 def turns(run: Run, config: Config, round: int) -> Turns:
     """Who trains when in a round."""
-    return Turns(config, run.exchange, run.key, round_jobs(run, config, round))
+    before = run.records[-1].get("measured") if run.records else None
+    return Turns(config, run.exchange, run.key, round_jobs(run, config, round), before)
 
 
 def aggregate_round(run: Run, config: Config, round: int, turns: Turns) -> dict[str, Any]:
@@ -106,14 +107,14 @@ def aggregate_round(run: Run, config: Config, round: int, turns: Turns) -> dict[
     updates = sorted(turns.answers, key=lambda u: str(u["site"]))
     result = aggregate(config, run.exchange, run.key, model_key(run.key, round), turns.updates())
     result["contributions"] = turns.shares(result["contributions"])
-    result["refused"] |= turns.refused
+    result["refused"] = turns.refuse(result["refused"])
     turns.forget()
     losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
     print(
         f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}",
         flush=True,
     )
-    return {"round": round, "sites": updates, "aggregate": result}
+    return {"round": round, "sites": updates, "aggregate": result, "measured": turns.hops.now}
 
 
 def close_round(run: Run, config: Config, record: dict[str, Any]) -> None:

@@ -11,14 +11,19 @@ from tasks.jobs import Job, update_key
 from tasks.site import Place
 
 
-def with_own(mean: Mapping[str, Tensor], place: Place, job: Job, config: Config) -> dict[str, Tensor]:
+def with_own(
+    mean: Mapping[str, Tensor], place: Place, job: Job, config: Config, known: checkpoint.Known | None = None
+) -> dict[str, Tensor]:
     """The global model's values, but for those that the site keeps: they are from its update of the last round.
 
     A site that took no part in the last round has nothing of its own, and takes what the others have.
+
+    Args:
+        known: has the values of that update; without it, the exchange has.
     """
     kept = config.strategy.personal.names(build(config.architecture))
     key = update_key(job.run, job.round - 1, place.site)
     if not (kept and place.exchange.exists(key)):
         return dict(mean)
-    own = checkpoint.read_mean(place.exchange.get(key), key)
+    own = known(key) if known else checkpoint.read_mean(place.exchange.get(key), key)
     return {name: own[name] if name in kept else value for name, value in mean.items()}

@@ -14,13 +14,12 @@ from mtmed.evaluation.points import metrics_of
 from mtmed.models.multitask import MultiTask
 from mtmed.training import device, fisher
 from mtmed.training.corrections._base import Others, Reference
-from mtmed.training.corrections._base import others as others_of
 from mtmed.training.local import Span, labels, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import SiteUpdate, Study
-from tasks.jobs import Job, update_key
+from tasks.jobs import Job
 from tasks.memory import Memory
 from tasks.personal import with_own
 from tasks.site import Place
@@ -37,13 +36,13 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
     with watch("exchange"):
         file = wire.start()
         start = checkpoint.read_mean(file, job.models["start"], wire.known)
-        mean = with_own(start, place, job, config)
+        mean = with_own(start, place, job, config, wire.known)
     with watch("state"):
         studies = store.read(place.data, None)
         net = checkpoint.network(mean, config.architecture).to(device.pick())
         memory = Memory(place.state, job.run)
         kept = memory.read(job.round)
-    others = _others(place, job, config, wire, file)
+    others = _others(job, config, wire, file)
     origin = {"data": place.digest(), "code": lineage.code(), "run": job.run}
     update = or_stopped(
         f"site {place.site!r}, round {job.round + 1}",
@@ -99,15 +98,12 @@ def local_round(
     return SiteUpdate(site, round, weights, precision, labelled, len(training), metrics, gradient=gradient)
 
 
-def _others(place: Place, job: Job, config: Config, wire: SiteWire, file: bytes) -> Others:
+def _others(job: Job, config: Config, wire: SiteWire, file: bytes) -> Others:
     """What the global model says of the other sites."""
-    own_key = update_key(job.run, job.round - 1, place.site)
     correction = config.strategy.correction
     if not (correction.needs_precision or correction.needs_gradient):
         return Others()
-    model = checkpoint.read_model(file, job.models["start"], wire.known)[0]
-    took_part = place.exchange.exists(own_key)  # and its update was not refused
-    return others_of(model, checkpoint.read_update(place.exchange.get(own_key), own_key) if took_part else None)
+    return wire.others(checkpoint.read_model(file, job.models["start"], wire.known)[0])
 
 
 def _precision(

@@ -5,14 +5,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from mtmed import checkpoint
-from mtmed.aggregation.incoming import Gate, Hops
+from mtmed.aggregation.incoming import Gate, Hops, Measured
 from mtmed.aggregation.relay import as_one, chain_name, handed_on
 from mtmed.config import Config
 from mtmed.errors import UserError
 from mtmed.types import SiteUpdate
 from tasks.exchange import Exchange
 from tasks.jobs import Job, refused_key, turns_key, update_key
-from tasks.wire import addressed, unpack
+from tasks.wire import addressed, coded_key, unpack
 
 Answers = Sequence[dict[str, Any]]
 
@@ -25,13 +25,16 @@ class Turns:
         refused: {site: why what it left was not handed on}.
     """
 
-    def __init__(self, config: Config, exchange: Exchange, run: str, jobs: Sequence[Job]) -> None:
-        """`jobs`: those of the sites if all started at once."""
+    def __init__(
+        self, config: Config, exchange: Exchange, run: str, jobs: Sequence[Job], before: Measured | None = None
+    ) -> None:
+        """`jobs`: those of the sites if all started at once; `before`: what the gate measured in the last round."""
         self.config, self.exchange, self.run, self.round = config, exchange, run, jobs[0].round
         self.jobs = {job.site: job for job in jobs}
         self.chains = config.strategy.order.chains(list(self.jobs), self.round, config.federation.rounds)
-        self.hops = Hops(Gate(config.federation.gate.move, config.federation.gate.precision))
+        self.hops = Hops(Gate(config.federation.gate.move, config.federation.gate.precision), before)
         self.taken: list[list[str]] = [[] for _ in self.chains]
+        self.asked: dict[str, Job] = {}  # in this turn, as the sites got them
         self.answers: list[dict[str, Any]] = []
         self.refused: dict[str, str] = {}
 
@@ -39,23 +42,37 @@ class Turns:
         """The jobs of each turn; `take` their answers before the next."""
         for turn in range(max(map(len, self.chains))):
             sites = [chain[turn] for chain in self.chains if turn < len(chain)]
-            yield [addressed(self.config, self.exchange, self.jobs[site]) for site in sites]
+            self.asked = {site: addressed(self.config, self.exchange, self.jobs[site]) for site in sites}
+            yield list(self.asked.values())
 
     def take(self, answers: Answers) -> None:
         """Hand on what the sites left; a site whose update is refused hands on what it came from."""
-        self.answers += answers
-        for answer in answers:
-            number, chain = next((n, c) for n, c in enumerate(self.chains) if answer["site"] in c)
-            start = self.jobs[answer["site"]].models["start"]
+        for answer, job in zip(answers, self.asked.values(), strict=True):
+            # whatever a site says, its work is that of the job
+            answer = {**answer, "site": job.site, "key": _expected_key(self.exchange, job)}
+            self.answers.append(answer)
+            number, chain = next((n, c) for n, c in enumerate(self.chains) if job.site in c)
+            start = self.jobs[job.site].models["start"]
             try:
-                unpack(self.exchange, answer)
+                unpack(self.exchange, job, answer)
                 if len(chain) > 1:  # else the aggregation looks at it
                     start = self._hand_on(answer)
-                self.taken[number].append(answer["site"])
+                self.taken[number].append(job.site)
             except UserError as error:
-                self._refuse(answer, str(error))
-            for site in chain[chain.index(answer["site"]) + 1 :]:
+                self._refuse(job.site, answer["key"], str(error))
+            for site in chain[chain.index(job.site) + 1 :]:
                 self.jobs[site] = _from(self.jobs[site], start)
+
+    def refuse(self, found: Mapping[str, str]) -> dict[str, str]:
+        """{site: why} of all that was refused in the round; of a chain that the merge refused, all its sites."""
+        members = self._members()
+        for name, why in found.items():
+            if name in self.jobs:
+                self.refused[name] = why
+                continue
+            for site in members[name]:
+                self._refuse(site, update_key(self.run, self.round, site), f"in a chain with others, {why}")
+        return self.refused
 
     def updates(self) -> dict[str, str]:
         """{site or chain: the key of what it sends}."""
@@ -76,10 +93,11 @@ class Turns:
         """Remove what was handed on."""
         self.exchange.remove(turns_key(self.run, self.round))
 
-    def _refuse(self, answer: dict[str, Any], why: str) -> None:
-        self.refused[answer["site"]] = why
-        print(f"round {self.round + 1}: the update of {answer['site']} is not handed on: {why}", flush=True)
-        self.exchange.move(answer["key"], refused_key(self.run, self.round, answer["site"]))
+    def _refuse(self, site: str, key: str, why: str) -> None:
+        self.refused[site] = why
+        print(f"round {self.round + 1}: the update of {site} is not handed on: {why}", flush=True)
+        if self.exchange.exists(key):
+            self.exchange.move(key, refused_key(self.run, self.round, site))
 
     def _members(self) -> dict[str, list[str]]:
         """{site or chain: its sites}, but those that were refused."""
@@ -92,7 +110,7 @@ class Turns:
             return keys[0]
         key = turns_key(self.run, self.round, name)
         with self._opened(keys) as updates:
-            self.exchange.put(key, checkpoint.update_bytes(as_one(updates)))
+            self.exchange.put(key, checkpoint.update_bytes(as_one(updates), short=False))
         return key
 
     def _hand_on(self, answer: dict[str, Any]) -> str:
@@ -118,6 +136,11 @@ class Turns:
     def _opened(self, keys: Sequence[str]) -> Iterator[list[SiteUpdate]]:
         with ExitStack() as files:
             yield [checkpoint.open_update(files.enter_context(self.exchange.as_file(key)), "it") for key in keys]
+
+
+def _expected_key(exchange: Exchange, job: Job) -> str:
+    """Where the job's update lies: what came in few bits, or the whole one."""
+    return coded_key(job) if exchange.exists(coded_key(job)) else update_key(job.run, job.round, job.site)
 
 
 def _from(job: Job, start: str) -> Job:

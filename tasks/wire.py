@@ -15,7 +15,9 @@ from mtmed import checkpoint
 from mtmed.aggregation import coding
 from mtmed.checkpoint import Difference
 from mtmed.config import Config
-from mtmed.types import SiteUpdate
+from mtmed.errors import UserError
+from mtmed.training.corrections._base import Others, others
+from mtmed.types import GlobalModel, SiteUpdate
 from tasks.exchange import Exchange
 from tasks.initial_model import initial_key
 from tasks.jobs import Job, turns_key, update_key
@@ -33,25 +35,49 @@ def addressed(config: Config, exchange: Exchange, job: Job) -> Job:
     if key == base:
         return job
     model, architecture = checkpoint.read_model(exchange.get(key), key)
-    if not config.strategy.correction.needs_precision:
-        model = replace(model, precision={})
+    model = _for_others(config, exchange, model, update_key(job.run, job.round - 1, job.site))
     difference = Difference(base, _whole(exchange, base), spec.bits, spec.precision_bits)
     to = turns_key(job.run, job.round, f"to-{job.site}")
     exchange.put(to, checkpoint.model_bytes(model, architecture, difference))
     return replace(job, models={**job.models, "start": to})
 
 
-def unpack(exchange: Exchange, answer: dict[str, Any]) -> None:
+def _for_others(config: Config, exchange: Exchange, model: GlobalModel, own: str) -> GlobalModel:
+    """The model with what its site wants to know of the others, as `Others` has it: a total in few bits less the site's
+    own, which is exact, would be anything."""
+    wanted = config.strategy.correction
+    if not (wanted.needs_precision or wanted.needs_gradient):
+        return replace(model, precision={}, gradient={})
+    known = others(model, checkpoint.read_update(exchange.get(own), own) if exchange.exists(own) else None)
+    return replace(model, precision=known.precision, gradient=known.drift)
+
+
+def unpack(exchange: Exchange, job: Job, answer: dict[str, Any]) -> None:
     """Put the update that a site sent in few bits where whole ones lie, and name that in the answer.
+
+    Args:
+        job: as the site got it; what the site sent can only be told from where the job let it start.
 
     Raises:
         UserError: it is none.
     """
-    key = answer["key"]
-    if "/turns/" in key:
-        update = checkpoint.read_update(exchange.get(key), "it", lambda base: _whole(exchange, base))
-        answer["key"] = key.replace("/turns/from-", "/")
-        exchange.put(answer["key"], checkpoint.update_bytes(update))
+    if answer["key"] != coded_key(job):
+        return
+    start = job.models["start"]
+
+    def known(base: str) -> Mapping[str, Tensor]:
+        if base != start:
+            raise UserError(f"it says how it differs from {base!r}: expected {start!r}")
+        return _whole(exchange, start)
+
+    update = checkpoint.read_update(exchange.get(answer["key"]), "it", known)
+    answer["key"] = update_key(job.run, job.round, job.site)
+    exchange.put(answer["key"], checkpoint.update_bytes(update))
+
+
+def coded_key(job: Job) -> str:
+    """Where a site's coded update lies until it is unpacked."""
+    return turns_key(job.run, job.round, f"from-{job.site}")
 
 
 class SiteWire:
@@ -93,8 +119,16 @@ class SiteWire:
         decoded = checkpoint.read_mean(data, "the update", lambda _: start)
         self.sent.write(self.job.round, decoded)
         self.residual.write(self.job.round, {name: value - decoded[name] for name, value in wanted.items()})
-        key = turns_key(self.job.run, self.job.round, f"from-{self.place.site}")
+        key = coded_key(self.job)
         return key, self.place.exchange.put(key, data)
+
+    def others(self, model: GlobalModel) -> Others:
+        """What the model that the round starts from says of the other sites."""
+        if self.job.models["start"] == turns_key(self.job.run, self.job.round, f"to-{self.place.site}"):
+            return Others(model.precision, model.gradient)  # it was made for this site
+        own = update_key(self.job.run, self.job.round - 1, self.place.site)
+        took_part = self.place.exchange.exists(own)  # and its update was not refused
+        return others(model, checkpoint.read_update(self._get(own), own) if took_part else None)
 
     def _get(self, key: str) -> bytes:
         data = self.place.exchange.get(key)

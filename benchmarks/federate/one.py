@@ -32,14 +32,15 @@ def run_one(cell_name: str, label: str, seed: str) -> None:
     owned, name = owners(train, config), label.partition("@")[0]
     if name == "alone":
         nets = {site: alone(config, studies, site) for site, studies in train.items()}
-        found = {label: measured(nets, test, owned), "ensemble": measured(ensembles(nets, owned), test, owned)}
+        together = label.replace("alone", "ensemble", 1)
+        found = {label: measured(nets, test, owned), together: measured(ensembles(nets, owned), test, owned)}
     elif name == "pooled":
         net = alone(config, [s for studies in train.values() for s in studies], "pooled")
         found = {label: measured(dict.fromkeys(train, net), test, owned)}
     else:
         found = {label: _federated(cell, config, train, partial(measured, test=test, owners=owned))}
-    for arm, metrics in found.items():
-        result_rows.append(cell_name, result_rows.run(arm, seed, metrics))
+    rows = [row for arm, metrics in found.items() for row in result_rows.run(arm, seed, metrics)]
+    result_rows.append(cell_name, rows)
 
 
 def _federated(

@@ -6,7 +6,7 @@ logarithm, because only their ratios matter; an exact zero, which says that no l
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from mtmed.errors import UserError
 
 WHOLE = 32  # bits of an element that is not coded at all
+HALF = torch.finfo(torch.float16).max
 SCALE, LOWEST = "/scale", "/lowest"  # behind the parameter's name, which has no slash
 
 
@@ -31,7 +32,7 @@ def encode(values: Mapping[str, Tensor], base: Mapping[str, Tensor], bits: int) 
     for name, value in values.items():
         moved = value.float() - base[name].float()
         if bits == 16:
-            coded[name] = moved.half()
+            coded[name] = moved.clamp(-HALF, HALF).half()
             continue
         rows = _rows(moved)
         scale = (rows.abs().amax(1) if rows.numel() else rows.new_zeros(len(rows))) / _levels(bits)
@@ -51,11 +52,12 @@ def decode(coded: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str,
         if name not in coded:
             raise UserError(f"the coded model lacks {name!r}: expected one of the same architecture")
         if coded[name].dtype == torch.float16:
-            values[name] = start + coded[name].float().reshape(start.shape)
+            values[name] = start + _expected(coded, name, torch.float16, start.shape).float()
             continue
         rows = _rows(start.float())
         codes = _inflated(coded[name], name, np.int8, rows.numel()).reshape(rows.shape)
-        values[name] = (rows + codes.float() * coded[name + SCALE][:, None]).reshape(start.shape)
+        scale = _expected(coded, name + SCALE, torch.float32, rows.shape[:1])
+        values[name] = (rows + codes.float() * scale[:, None]).reshape(start.shape)
     return values
 
 
@@ -64,7 +66,7 @@ def encode_precision(precision: Mapping[str, Tensor], bits: int) -> dict[str, Te
     coded: dict[str, Tensor] = {}
     for name, value in precision.items():
         logs = value.float().clamp(min=torch.finfo(torch.float32).tiny).log2()
-        known = value > 0
+        known = ~(value == 0)  # what is no number stays none, and the gate sees it
         low = logs[known].min() if known.any() else torch.zeros(())
         step = ((logs[known].max() - low) / (2**bits - 2)) if known.any() else torch.zeros(())
         codes = 1 + ((logs - low) / step.where(step > 0, 1.0)).round()
@@ -83,7 +85,7 @@ def decode_precision(coded: Mapping[str, Tensor], like: Mapping[str, Tensor]) ->
     for name, start in like.items():
         if name in coded:
             codes = _inflated(coded[name], name, np.uint8, start.numel()).float()
-            low, step = coded[name + LOWEST]
+            low, step = _expected(coded, name + LOWEST, torch.float32, (2,))
             values[name] = (low + (codes - 1) * step).exp2().where(codes > 0, 0.0).reshape(start.shape)
     return values
 
@@ -104,7 +106,17 @@ def _deflated(codes: Tensor) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=torch.uint8)
 
 
+def _expected(coded: Mapping[str, Tensor], name: str, kind: torch.dtype, shape: Sequence[int]) -> Tensor:
+    found = coded.get(name)
+    if found is None or found.dtype != kind or found.shape != torch.Size(shape):
+        what = "nothing" if found is None else f"{found.dtype} {tuple(found.shape)}"
+        raise UserError(f"the coded model has {what} at {name!r}: expected {kind} {tuple(shape)}")
+    return found
+
+
 def _inflated(data: Tensor, name: str, kind: type[np.generic], count: int) -> Tensor:
+    if data.dtype != torch.uint8:
+        raise UserError(f"the codes of {name!r} are {data.dtype}: expected {torch.uint8}")
     try:
         plain = zlib.decompressobj().decompress(data.numpy().tobytes(), count + 1)  # never more than it can be
     except zlib.error as error:

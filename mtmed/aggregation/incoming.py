@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # options are checked in stages that need no torch
     from torch import Tensor
 
 ENOUGH = 3  # sites that a median needs
+WENT, CLAIMS = ("went a distance", "move"), ("claims a precision", "precision")  # what is far out, and its limit
+Measured = Mapping[str, Sequence[float]]  # {site: length of its move, mean precision per training image}
 
 
 @dataclass(frozen=True)
@@ -54,31 +56,33 @@ def admitted(model: GlobalModel, updates: Iterable[SiteUpdate], gate: Gate) -> t
             sound[update.site] = _look(model, update)
         except UserError as error:
             refused[update.site] = str(error)
-    refused |= _far_out({s: look.length for s, look in sound.items()}, gate.move, "went a distance", "move")
-    claims = {s: look.confidence for s, look in sound.items()}
-    refused |= _far_out(claims, gate.precision, "claims a precision", "precision")
+    refused |= _far_out({s: look.length for s, look in sound.items()}, gate.move, *WENT)
+    refused |= _far_out({s: look.confidence for s, look in sound.items()}, gate.precision, *CLAIMS)
     return [u for u in found if u.site not in refused], refused
 
 
 class Hops:
     """The gate between the sites of a chain, where what one leaves is where the next begins."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate, self.lengths, self.claims = gate, dict[str, float](), dict[str, float]()
+    def __init__(self, gate: Gate, before: Measured | None = None) -> None:
+        """`before`: what was measured in the last round, with which the first sites of this one are compared."""
+        self.gate, self.before, self.now = gate, dict(before or {}), dict[str, Sequence[float]]()
 
     def expect(self, model: GlobalModel, update: SiteUpdate) -> None:
         """Let an update pass that came from this model.
 
         Raises:
-            UserError: why it is refused; as `admitted`, where the others are those that passed before it.
+            UserError: why it is refused; as `admitted`, where the others are those that passed before it in this round
+                and, as long as they are few, those of the last.
         """
-        look = _look(model, update)
-        lengths, claims = self.lengths | {update.site: look.length}, self.claims | {update.site: look.confidence}
-        refused = _far_out(claims, self.gate.precision, "claims a precision", "precision")
-        refused |= _far_out(lengths, self.gate.move, "went a distance", "move")
+        found: dict[str, Sequence[float]] = {**self.now, update.site: _look(model, update)}
+        if len(found) < ENOUGH:
+            found = {**self.before, **found}
+        refused = _far_out({s: claim for s, (_, claim) in found.items()}, self.gate.precision, *CLAIMS)
+        refused |= _far_out({s: length for s, (length, _) in found.items()}, self.gate.move, *WENT)
         if update.site in refused:
             raise UserError(refused[update.site])
-        self.lengths, self.claims = lengths, claims
+        self.now[update.site] = found[update.site]
 
 
 class _Look(NamedTuple):

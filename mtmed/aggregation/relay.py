@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mtmed.aggregation.piece import part
 from mtmed.types import GlobalModel, SiteUpdate
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def as_one(updates: Sequence[SiteUpdate]) -> SiteUpdate:
     return replace(
         updates[-1],
         site=chain_name([u.site for u in updates]),
-        precision=_sum([(u.precision, 1.0) for u in updates]),
-        gradient=_sum([(u.gradient, u.examples / max(1, examples)) for u in updates]),
+        precision=_sum([u.precision for u in updates]),
+        gradient=mean_gradient(updates),
         labelled=labelled,
         examples=examples,
         metrics={},
@@ -55,10 +56,23 @@ def chain_name(sites: Sequence[str]) -> str:
     return sites[0] if len(sites) == 1 else f"{sites[0]}+{len(sites) - 1}"
 
 
-def _sum(parts: Sequence[tuple[Mapping[str, Tensor], float]]) -> dict[str, Tensor]:
+def mean_gradient(updates: Sequence[SiteUpdate]) -> dict[str, Tensor]:
+    """The sites' mean gradients, weighed by the examples that reach a parameter, over the sites that have one."""
+    sums: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
+    for update in updates:
+        for name, value in update.gradient.items():
+            head = part(name)
+            weight = float(update.examples if head == "encoder" else update.labelled.get(head, 0))
+            pulled = weight * value.float()
+            sums[name] = sums[name] + pulled if name in sums else pulled
+            weights[name] = weights.get(name, 0.0) + weight
+    return {name: total / weights[name] for name, total in sums.items() if weights[name] > 0}
+
+
+def _sum(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     total: dict[str, Tensor] = {}
-    for tensors, weight in parts:
+    for tensors in parts:
         for name, value in tensors.items():
-            added = weight * value.float()
-            total[name] = total[name] + added if name in total else added
+            total[name] = total[name] + value.float() if name in total else value.float()
     return total

@@ -16,6 +16,7 @@ from mtmed.aggregation.merges._base import Merge, Moved
 from mtmed.aggregation.orders._base import Order
 from mtmed.aggregation.personal._base import Personal
 from mtmed.aggregation.piece import Table, cuts, part
+from mtmed.aggregation.relay import mean_gradient
 from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
 from mtmed.registry import find
@@ -132,7 +133,7 @@ class Strategy:
         moved = {name: self._moved(name, start.flatten().float(), table) for name, start in model.mean.items()}
         mean, remembered = self._stepped(model, moved, state or {})
         merged = GlobalModel(
-            model.round + 1, mean, _total_precision(sites), model.lineage, gradient=_mean_gradient(table)
+            model.round + 1, mean, _total_precision(sites), model.lineage, gradient=mean_gradient(sites)
         )
         return Merged(merged, _shares(sites, moved), refused, remembered)
 
@@ -220,7 +221,12 @@ def strategy(name: str, options: Options) -> Strategy:
         parts = {k: _class(k, m)(**{key: said[key] for key in known[k] & said.keys()}) for k, m in modules.items()}
     except UserError as error:
         raise UserError(f"strategies.{name}.{error}") from error
-    return Strategy(**parts)
+    found = Strategy(**parts)
+    if not found.shares and (found.correction.needs_precision or found.correction.needs_gradient):
+        raise UserError(
+            f"strategies.{name}: with merge 'nothing' expected a correction that asks nothing of other sites"
+        )
+    return found
 
 
 def _expect_fitting(name: str, said: Options) -> None:
@@ -281,16 +287,3 @@ def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:
         for name, value in update.precision.items():
             total[name] = total[name] + value.float() if name in total else value.float()
     return total
-
-
-def _mean_gradient(table: Table) -> dict[str, Tensor]:
-    """The sites' mean gradients, weighed by the examples that reach a parameter."""
-    sums: dict[str, Tensor] = {}
-    weights: dict[str, float] = {}
-    for k, update in enumerate(table.sites):
-        for name, value in update.gradient.items():
-            weight = float(table.reach(name)[k])
-            pulled = weight * value.float()
-            sums[name] = sums[name] + pulled if name in sums else pulled
-            weights[name] = weights.get(name, 0.0) + weight
-    return {name: total / weights[name] for name, total in sums.items() if weights[name] > 0}

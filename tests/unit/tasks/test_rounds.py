@@ -6,6 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from mtmed import checkpoint
 from mtmed.aggregation.strategy import NAMED
@@ -165,7 +166,7 @@ def test_a_round_replayed_from_its_updates_is_bit_equal(world, strategy):
     run.exchange.remove(model_key(run.key, 1))
     turns = federation.turns(run, config, 0)
     for jobs in turns:
-        turns.take([answers[job.site] for job in reversed(jobs)])
+        turns.take([answers[job.site] for job in jobs])
     federation.aggregate_round(run, config, 0, turns)
     assert run.exchange.get(model_key(run.key, 1)) == model
 
@@ -566,3 +567,107 @@ def test_what_is_no_coded_update_is_refused_and_the_round_goes_on(world):
 
 def distance(one, two):
     return sum(float((one[n] - two[n]).square().sum()) for n in one) ** 0.5
+
+
+@pytest.fixture
+def four(world, tmp_path):
+    """A consortium of four sites in two chains."""
+    config, places = relay(world, chain=2)
+    raw = config.model_dump(mode="json", exclude={"phantom"})
+    names_of = ("alder", "birch", "cedar", "dogwood", "elm", "fir")
+    for name in names_of[2:]:
+        write_site(tmp_path / name, name, LABELS["alder"])
+    raw["sites"] = {name: {"dataset": "manifest", "raw": "x"} for name in names_of}
+    raw["heads"] = {name: {k: v for k, v in head.items() if k != "name"} for name, head in raw["heads"].items()}
+    found = settled(parse(raw))
+    return found, {n: Place(n, tmp_path / n, tmp_path / "state" / n, places["alder"].exchange) for n in names_of}
+
+
+def test_of_a_chain_that_is_refused_all_sites_are(four):
+    config, places = four
+    run = federation.open_run(config, survey(config, places))
+    turns = trained(config, places, run)
+    key = update_key(run.key, 0, turns.taken[0][-1])
+    far = checkpoint.read_update(run.exchange.get(key))
+    start = global_model(run, 0).mean
+    moved = {name: start[name] + 100 * (value - start[name]) for name, value in far.mean.items()}
+    run.exchange.put(key, checkpoint.update_bytes(replace(far, mean=moved)))
+    record = federation.aggregate_round(run, config, 0, turns)
+    federation.close_round(run, config, record)
+    assert sorted(record["aggregate"]["refused"]) == sorted(turns.taken[0])
+    for site in turns.taken[0]:
+        assert not run.exchange.exists(update_key(run.key, 0, site)), "it took no part"
+        assert run.exchange.exists(refused_key(run.key, 0, site))
+    play(config, places, run)
+    assert run.rounds_done == 2
+
+
+def test_the_first_site_of_a_round_is_compared_with_those_of_the_last(world):
+    config, places = relay(world)
+    run = played(config, places, stop=1)
+    assert sorted(run.records[0]["measured"]) == ["alder", "birch"]
+    turns = federation.turns(run, config, 1)
+    jobs = next(iter(turns))
+    answer = train_site(places[jobs[0].site], jobs[0])
+    far = checkpoint.read_update(run.exchange.get(answer["key"]))
+    start = checkpoint.read_mean(run.exchange.get(jobs[0].models["start"]))
+    moved = {name: start[name] + 1000 * (value - start[name]) for name, value in far.mean.items()}
+    run.exchange.put(answer["key"], checkpoint.update_bytes(replace(far, mean=moved)))
+    turns.hops.before["cedar"] = turns.hops.before["alder"]  # a median needs three
+    turns.take([answer])
+    assert "went a distance" in turns.refused[jobs[0].site]
+
+
+def test_what_a_site_says_of_its_work_is_not_asked(world):
+    config, places = world("label_aware")
+    run = federation.open_run(config, survey(config, places))
+    turns = federation.turns(run, config, 0)
+    for jobs in turns:
+        answers = [train_site(places[j.site], j) for j in jobs]
+        answers[1] |= {"site": "alder", "key": model_key(run.key, 0)}
+        turns.take(answers)
+    record = federation.aggregate_round(run, config, 0, turns)
+    assert record["aggregate"]["refused"] == {}
+    assert [a["site"] for a in record["sites"]] == ["alder", "birch"]
+    assert run.exchange.exists(model_key(run.key, 0))
+
+
+def test_in_few_bits_a_site_is_told_of_the_others_and_not_of_itself(world, monkeypatch):
+    config, places = world("mine", strategies={"mine": {"merge": "labels", "correction": "prior"}}, coding={"bits": 4})
+    seen = []
+    plain = prior.Correction.hook
+    monkeypatch.setattr(
+        prior.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
+    )
+    run = played(config, places, 1)
+    sent = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch"))).precision
+    play(config, places, run)
+    for name, value in seen[2].others.precision.items():
+        if name in sent:
+            torch.testing.assert_close(value, sent[name].float(), rtol=0.5, atol=1e-2 * float(sent[name].max()))
+        else:
+            assert not value.any()
+
+
+@pytest.mark.parametrize("harm", ["base", "scale", "shape", "kind"])
+def test_a_coded_update_that_is_odd_is_refused(world, harm):
+    config, places = world("label_aware", coding={"bits": 8})
+    run = federation.open_run(config, survey(config, places))
+    turns = federation.turns(run, config, 0)
+    for jobs in turns:
+        answers = [train_site(places[j.site], j) for j in jobs]
+        data = run.exchange.get(answers[1]["key"])
+        tensors, said = load(data), json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        name = next(n for n in tensors if n.endswith("/scale"))
+        if harm == "base":
+            header = json.loads(said["mtmed"]) | {"base": answers[1]["key"]}
+            said = {"mtmed": json.dumps(header)}
+        elif harm == "scale":
+            del tensors[name]
+        elif harm == "shape":
+            tensors[name] = torch.ones(3, 3)
+        else:
+            tensors[name.removesuffix("/scale")] = torch.ones(3, dtype=torch.bfloat16)
+        run.exchange.put(answers[1]["key"], save(tensors, said))
+        turns.take(answers)
+    assert list(federation.aggregate_round(run, config, 0, turns)["aggregate"]["refused"]) == ["birch"]
