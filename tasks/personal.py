@@ -6,13 +6,14 @@ from torch import Tensor
 
 from mtmed import checkpoint
 from mtmed.config import Config
+from mtmed.container import Known
 from mtmed.models.multitask import build
 from tasks.jobs import Job, update_key
 from tasks.site import Place
 
 
 def with_own(
-    mean: Mapping[str, Tensor], place: Place, job: Job, config: Config, known: checkpoint.Known | None = None
+    mean: Mapping[str, Tensor], place: Place, job: Job, config: Config, known: Known | None = None
 ) -> dict[str, Tensor]:
     """The global model's values, but for those that the site keeps: they are from its update of the last round.
 

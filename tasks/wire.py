@@ -13,8 +13,8 @@ from torch import Tensor
 
 from mtmed import checkpoint
 from mtmed.aggregation import coding
-from mtmed.checkpoint import Difference
 from mtmed.config import Config
+from mtmed.container import Difference
 from mtmed.errors import UserError
 from mtmed.training.corrections._base import Others, others
 from mtmed.types import GlobalModel, SiteUpdate

@@ -1,5 +1,7 @@
 """The claims of docs/results.md about the federation. Which they are was written down before the runs."""
 
+from functools import partial
+
 from benchmarks.evidence.claim import AtOnce, Claim, Protocol
 
 PHANTOM = Protocol(runs=10)
@@ -29,18 +31,19 @@ COMPLETE = ("fedavg", "label_aware", "ensemble")  # what runs in every cell
 
 def claims() -> list[Claim | AtOnce]:
     """All of them, families together."""
-    return [*_beats(), *_gaps(), *_as_good(), *_rounds()]
+    return [*_beats(), *_gaps(), *_as_good(), _rounds()]
+
+
+_ours = partial(Claim, protocol=PHANTOM, arm=OURS)
 
 
 def _beats() -> list[Claim]:
     return [
-        Claim(
-            family="Claim 2 on phantoms, some labels missing: the Bayesian federation",
-            sentence=f"beats {other} in lesion segmentation",
-            kind="superior",
-            experiment="fed",
-            protocol=PHANTOM,
-            arm=OURS,
+        _ours(
+            "Claim 2 on phantoms, some labels missing: the Bayesian federation",
+            f"beats {other} in lesion segmentation",
+            "superior",
+            "fed",
             against=(other,),
             head=MASKS,
             metric=HEADS[MASKS],
@@ -50,57 +53,36 @@ def _beats() -> list[Claim]:
 
 
 def _gaps() -> list[Claim]:
+    family, sentence = (
+        "Of the way from sites alone to pooled data, the Bayesian federation",
+        "goes more than nine tenths",
+    )
     return [
-        Claim(
-            family="Of the way from sites alone to pooled data, the Bayesian federation",
-            sentence="goes more than nine tenths",
-            kind="share",
-            experiment="fed",
-            protocol=PHANTOM,
-            arm=OURS,
-            against=(LOCAL, POOLED),
-            head=head,
-            metric=metric,
-            target=0.9,
-        )
+        _ours(family, sentence, "share", "fed", against=(LOCAL, POOLED), head=head, metric=metric, target=0.9)
         for head, metric in HEADS.items()
     ]
 
 
 def _as_good() -> list[Claim | AtOnce]:
-    family = "All labels at all sites: the Bayesian federation"
+    family, as_good = "All labels at all sites: the Bayesian federation", "is at least as good as"
+    where = partial(_ours, kind="non-inferior", experiment="fed-labels", target=MARGIN)
     parts = tuple(
-        Claim(
-            family=family,
-            sentence=f"is at least as good as {other}",
-            kind="non-inferior",
-            experiment="fed-labels",
-            protocol=PHANTOM,
-            arm=OURS,
-            against=(other,),
-            head=head,
-            metric=metric,
-            target=MARGIN,
-        )
+        where(family, f"{as_good} {other}", against=(other,), head=head, metric=metric)
         for other in COMPLETE
         for head, metric in HEADS.items()
     )
     return [*parts, AtOnce(family, "against all of them, on every head", parts)]
 
 
-def _rounds() -> list[Claim]:
-    return [
-        Claim(
-            family="Rounds",
-            sentence="the Bayesian federation has after 10 rounds what fedavg has after 20",
-            kind="non-inferior",
-            experiment="fed-rounds-20",
-            protocol=PHANTOM,
-            arm=OURS,
-            against=("fedavg",),
-            head=MASKS,
-            metric=HEADS[MASKS],
-            target=MARGIN,
-            round=10,
-        )
-    ]
+def _rounds() -> Claim:
+    return _ours(
+        "Rounds",
+        "the Bayesian federation has after 10 rounds what fedavg has after 20",
+        "non-inferior",
+        "fed-rounds-20",
+        against=("fedavg",),
+        head=MASKS,
+        metric=HEADS[MASKS],
+        target=MARGIN,
+        round=10,
+    )

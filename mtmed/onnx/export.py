@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.export import Dim
 
-from mtmed import checkpoint
+from mtmed import checkpoint, container
 from mtmed.errors import UserError
 from mtmed.models.multitask import MultiTask
 from mtmed.onnx import needed
@@ -76,4 +76,4 @@ def _describe(file: Any, header: str) -> None:
         value.shape = ir.Shape([d if isinstance(d, int) else known.get(str(d), "places") for d in value.shape])
     standard.const_value = ir.tensor(torch.tensor(OWN).numpy(), name=STANDARD)
     graph.register_initializer(standard)
-    file.metadata_props[checkpoint.KEY] = header
+    file.metadata_props[container.KEY] = header

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mtmed import checkpoint
+from mtmed import checkpoint, container
 from mtmed.errors import UserError
 from mtmed.models.engine import Standard
 from mtmed.onnx import needed
@@ -63,9 +63,9 @@ def load(path: Path) -> tuple[Runtime, GlobalModel]:
         raise UserError(f"no model at {path}: expected an {SUFFIX} file that mtmed export wrote")
     session = _session(path)
     metadata = session.get_modelmeta().custom_metadata_map
-    if checkpoint.KEY not in metadata:
+    if container.KEY not in metadata:
         raise UserError(f"{path} is an ONNX file of another kind: expected one that mtmed export wrote")
-    model, architecture = checkpoint.read_description(metadata[checkpoint.KEY], str(path))
+    model, architecture = checkpoint.read_description(metadata[container.KEY], str(path))
     return Runtime(session, architecture), model
 
 

@@ -249,13 +249,19 @@ def test_other_data_are_another_run(world):
     assert federation.open_run(config, survey(config, places)).key != one.key
 
 
+def references(monkeypatch, correction):
+    """What sites know when they begin to train with a correction, in the order in which they do."""
+    seen = []
+    plain = correction.Correction.hook
+    monkeypatch.setattr(
+        correction.Correction, "hook", lambda self, net, known: seen.append(known) or plain(self, net, known)
+    )
+    return seen
+
+
 def test_a_local_prior_is_what_the_others_sent(world, monkeypatch):
     config, places = world("mine", strategies={"mine": {"merge": "labels", "correction": "prior"}})
-    seen = []
-    plain = prior.Correction.hook
-    monkeypatch.setattr(
-        prior.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
-    )
+    seen = references(monkeypatch, prior)
     run = played(config, places, 1)
     sent = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch"))).precision
     play(config, places, run)
@@ -268,11 +274,7 @@ def test_a_local_prior_is_what_the_others_sent(world, monkeypatch):
 
 def test_scaffold_knows_where_the_others_went(world, monkeypatch):
     config, places = world("scaffold")
-    seen = []
-    plain = scaffold.Correction.hook
-    monkeypatch.setattr(
-        scaffold.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
-    )
+    seen = references(monkeypatch, scaffold)
     run = played(config, places, 1)
     sent = {s: checkpoint.read_update(run.exchange.get(update_key(run.key, 0, s))).gradient for s in LABELS}
     play(config, places, run)
@@ -634,11 +636,7 @@ def test_what_a_site_says_of_its_work_is_not_asked(world):
 
 def test_in_few_bits_a_site_is_told_of_the_others_and_not_of_itself(world, monkeypatch):
     config, places = world("mine", strategies={"mine": {"merge": "labels", "correction": "prior"}}, coding={"bits": 4})
-    seen = []
-    plain = prior.Correction.hook
-    monkeypatch.setattr(
-        prior.Correction, "hook", lambda self, net, reference: seen.append(reference) or plain(self, net, reference)
-    )
+    seen = references(monkeypatch, prior)
     run = played(config, places, 1)
     sent = checkpoint.read_update(run.exchange.get(update_key(run.key, 0, "birch"))).precision
     play(config, places, run)
