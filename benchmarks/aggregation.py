@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -105,8 +106,10 @@ def _summed(paths: list[Path]) -> None:
 
 
 def _merged(model: GlobalModel, paths: list[Path], name: str) -> None:
-    updates = [checkpoint.open_update(path) for path in paths]
-    strategy(name, {}).aggregate(model, updates, {"masks": "segmentation"})
+    asked, updates = strategy(name, {}), [checkpoint.open_update(path) for path in paths]
+    if not asked.needs_precision:  # sites send none where nobody asks for it
+        updates = [replace(update, precision={}) for update in updates]
+    asked.aggregate(model, updates, {"masks": "segmentation"})
 
 
 def _means(file: Any) -> list[str]:

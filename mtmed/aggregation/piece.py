@@ -85,7 +85,9 @@ class Table:
         """The elements `cut` of a parameter; `start` are the global model's values of all of it, flat."""
         import torch
 
-        moves = torch.stack([value[cut].float() for value in self._means(name)]).sub_(start[cut])
+        moves = torch.empty(len(self.sites), cut.stop - cut.start)
+        for row, value in zip(moves, self._means(name), strict=True):
+            torch.sub(value[cut], start[cut], out=row)  # however short a format it came in
         facts = (self.reach(name), self.precision(name, cut), sums, self.examples, self.labelled, self.kinds, squares)
         return Piece(name, start[cut], moves, *facts)
 
@@ -96,8 +98,10 @@ class Table:
         sent = self._precisions(name)
         if all(p is None for p in sent):
             return None
-        nothing = torch.zeros(cut.stop - cut.start)
-        return torch.stack([nothing if p is None else p[cut].float() for p in sent])
+        found = torch.empty(len(sent), cut.stop - cut.start)
+        for row, value in zip(found, sent, strict=True):
+            row.zero_() if value is None else row.copy_(value[cut])
+        return found
 
     def _means(self, name: str) -> list[Tensor]:
         """Of all sites, flat; those of the last name are kept, as a parameter's pieces come one after the other."""

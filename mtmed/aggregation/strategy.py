@@ -282,8 +282,13 @@ def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:
 
     Replaced, not added to that of the round before: a site reads the same data again every round.
     """
+    import torch
+
     total: dict[str, Tensor] = {}
     for update in sites:
         for name, value in update.precision.items():
-            total[name] = total[name] + value.float() if name in total else value.float()
+            if name in total:
+                total[name] += value
+            else:
+                total[name] = value.to(torch.float32, copy=True)  # never the site's own
     return total

@@ -48,8 +48,6 @@ class Weighted(Merge):
         """W_k, not negative, of any scale: [K], or by element [K,n]."""
 
     def move(self, piece: Piece) -> Moved:
-        import torch
-
         weights = self.weights(piece)
         if weights.ndim == 1:
             whole = weights.sum()
@@ -61,4 +59,4 @@ class Weighted(Merge):
         pulled = by_element * piece.moves
         move = (pulled.sum(0) / whole).where(whole > 0, 0.0)
         squares = ((pulled * piece.moves).sum(0) / whole).where(whole > 0, 0.0).sum() if piece.squares else None
-        return Moved(move, by_element.mean(1, dtype=torch.float64), squares)
+        return Moved(move, by_element.mean(1).double(), squares)

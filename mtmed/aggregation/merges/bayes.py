@@ -16,6 +16,8 @@ from mtmed.options import expect
 if TYPE_CHECKING:
     from torch import Tensor
 
+TINY = 2.0**-126  # the least normal number of single precision
+
 
 @dataclass(frozen=True)
 class Merge(_base.Weighted):
@@ -42,8 +44,8 @@ class Merge(_base.Weighted):
 
     def sums(self, precision: Tensor) -> Tensor:
         """Of P_k and of P_k^b."""
-        exact = precision.double()
-        return _columns(exact.sum(1), (exact**self.b).sum(1))
+        exact = precision.double() if self.b > 1 else precision  # a power above 1 can fall below single precision
+        return _columns(precision.sum(1).double(), (exact**self.b).sum(1).double())
 
     def weights(self, piece: Piece) -> Tensor:
         """Q_k + lam w_k, by element."""
@@ -54,8 +56,9 @@ class Merge(_base.Weighted):
         usual = mean.where(known, 1.0)
         share = ((mean / mean.sum()) ** self.a).where(known, 0.0)
         lam = self.alpha * (share * powered / usual**self.b).sum() / piece.reach.sum()
-        quality = (piece.precision.double() / usual[:, None]) ** self.b * share[:, None]
-        return quality + lam * piece.reach[:, None]
+        # in single precision, as a mean precision there is the least that single precision tells from 0, or more
+        ratio = piece.precision / usual.clamp(min=TINY).float()[:, None]
+        return ratio.pow_(self.b).mul_(share.float()[:, None]).add_((lam * piece.reach).float()[:, None])
 
 
 def _columns(*values: Tensor) -> Tensor:
