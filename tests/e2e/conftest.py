@@ -48,6 +48,7 @@ def tiny(**changes: Any) -> dict[str, Any]:
     for section, values in TINY.items():
         params[section] |= values
     params["federation"] |= {"rounds": 2, **changes}
+    params["strategies"]["bayes"] |= {"chain": 3}  # in turn, and side by side
     return params
 
 
