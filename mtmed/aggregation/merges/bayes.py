@@ -56,7 +56,7 @@ class Merge(_base.Weighted):
         usual = mean.where(known, 1.0)
         share = ((mean / mean.sum()) ** self.a).where(known, 0.0)
         lam = self.alpha * (share * powered / usual**self.b).sum() / piece.reach.sum()
-        # in single precision, as a mean precision there is the least that single precision tells from 0, or more
+        # a mean below single precision would divide by 0 there
         ratio = piece.precision / usual.clamp(min=TINY).float()[:, None]
         return ratio.pow_(self.b).mul_(share.float()[:, None]).add_((lam * piece.reach).float()[:, None])
 
