@@ -1,7 +1,7 @@
 """Every claim about models and training, judged by the committed rows of benchmarks/results.
 
     python -m benchmarks.claims               # print the verdicts
-    python -m benchmarks.claims --write       # and make the tables and the figure of docs/results.md again
+    python -m benchmarks.claims --write       # and make the tables and the figures of docs/results.md again
     python -m benchmarks.claims --strict      # exit 1 unless all hold
 
 What is not measured, or not as often as the protocol says, never holds. benchmarks/evidence/claimed.py has the claims,
@@ -16,8 +16,7 @@ import pandas as pd
 import typer
 
 from benchmarks.evidence.claimed import claims
-from benchmarks.evidence.label_efficiency import draw, points
-from benchmarks.evidence.page import ELSEWHERE, FIGURE, hidden, rewritten
+from benchmarks.evidence.page import DRAWINGS, ELSEWHERE, hidden, rewritten
 from benchmarks.evidence.verdict import HOLDS, judge
 from benchmarks.evidence.verdict_table import verdict_tables
 from benchmarks.result_rows import FOLDER, names, read
@@ -27,7 +26,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
 
 def main(
-    write: Annotated[bool, typer.Option(help="make the parts of the page, and its figure, again")] = False,
+    write: Annotated[bool, typer.Option(help="make the parts of the page, and its figures, again")] = False,
     strict: Annotated[bool, typer.Option(help="exit 1 unless every claim holds")] = False,
     results: Annotated[Path, typer.Option(help="the folder of rows")] = FOLDER,
     page: Annotated[Path, typer.Option(help="the page whose parts are made")] = PAGE,
@@ -54,8 +53,8 @@ def read_all(folder: Path = FOLDER) -> dict[str, pd.DataFrame]:
 def _write(page: Path, rows: dict[str, pd.DataFrame]) -> None:
     text = rewritten(page.read_text(), rows)
     page.write_text(text)
-    if points(rows):
-        draw(rows, page.with_name(FIGURE))
+    for drawing in DRAWINGS:
+        drawing.save(rows, page.parent)
     if missing := hidden(text, rows):
         print(f"{page.name} shows nothing of {', '.join(missing)}: add parts for them", file=sys.stderr)
 

@@ -57,12 +57,17 @@ def fold(found: Sequence[Study], seed: int, number: int) -> Fold:
 
 
 def films(data: Path) -> list[Study]:
+    """All chest films as one pool."""
+    return [study for found in by_source(data).values() for study in found]
+
+
+def by_source(data: Path) -> dict[str, list[Study]]:
     """All chest films, prepared at 128 pixels; with one key, so that a patient of two sources has one pseudonym."""
     settings = parse(raw(), str(PARAMS))
     for site in settings.sites:
         if not (KEPT / site / "index.json").is_file():
             prepare(site, settings, data, KEPT / site, Private(PUBLIC, KEPT / "private" / site), processes=0)
-    return [in_memory(study) for site in sorted(settings.sites) for study in store.read(KEPT / site)]
+    return {site: [*map(in_memory, store.read(KEPT / site))] for site in sorted(settings.sites)}
 
 
 def in_memory(study: Study) -> Study:

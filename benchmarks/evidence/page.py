@@ -4,17 +4,15 @@
     <!-- end -->
 
 Parts: `claims`; `results`, `facts` and `tuning` of an experiment, `arms` and `rounds` of one of strategies; `label
-efficiency`.
+efficiency`; `strategies at a glance`.
 """
 
 import re
-from collections.abc import Mapping
 
-import pandas as pd
-
+from benchmarks.evidence import federation_figure, label_efficiency
 from benchmarks.evidence.claimed import MASKS, claims
+from benchmarks.evidence.drawing import Rows
 from benchmarks.evidence.federation_tables import arms_table, rounds_table
-from benchmarks.evidence.label_efficiency import efficiency_table
 from benchmarks.evidence.run_tables import facts_table, metrics_table, tuning_table
 from benchmarks.evidence.verdict import judge
 from benchmarks.evidence.verdict_table import verdict_tables
@@ -30,9 +28,8 @@ OF_EXPERIMENT = {
     "rounds": rounds_table,
 }
 ELSEWHERE = {"confidence", "pretraining"}  # what their rows say is made by benchmarks of their own
-CURVES, FIGURE = "label efficiency", "label_efficiency.png"
-
-Rows = Mapping[str, pd.DataFrame]
+CURVES, GLANCE = "label efficiency", "strategies at a glance"
+DRAWINGS = (label_efficiency.DRAWING, federation_figure.DRAWING)
 
 
 def rewritten(text: str, rows: Rows) -> str:
@@ -54,9 +51,13 @@ def made(name: str, rows: Rows) -> str:
         return verdict_tables(judge(claims(), rows))
     if name == CURVES:
         return _curves(rows)
+    if name == GLANCE:
+        return federation_figure.DRAWING.markdown(rows) or "Not measured: no run of a strategy yet."
     kind, _, experiment = name.partition(" ")
     if kind not in OF_EXPERIMENT or not experiment:
-        raise unknown("part of the page", name, ["claims", CURVES, *(f"{kind} <experiment>" for kind in OF_EXPERIMENT)])
+        raise unknown(
+            "part of the page", name, ["claims", CURVES, GLANCE, *(f"{kind} <experiment>" for kind in OF_EXPERIMENT)]
+        )
     body = OF_EXPERIMENT[kind](rows[experiment]) if experiment in rows else ""
     return body or f"Not measured: benchmarks/results/{experiment}.csv has no such rows yet."
 
@@ -69,5 +70,9 @@ def hidden(text: str, rows: Rows) -> list[str]:
 
 
 def _curves(rows: Rows) -> str:
-    found = efficiency_table(rows)
-    return f"{found}\n\n![Label efficiency]({FIGURE})" if found else "Not measured: no run with fewer masks yet."
+    found = label_efficiency.efficiency_table(rows)
+    return (
+        f"{found}\n\n{label_efficiency.DRAWING.markdown(rows)}"
+        if found
+        else "Not measured: no run with fewer masks yet."
+    )

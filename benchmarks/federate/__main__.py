@@ -2,6 +2,7 @@
 
     python -m benchmarks.federate run fed-tuning --arms "alone,pooled,fedavg,label_aware,bayes"
     python -m benchmarks.federate run fed --arms "bayes@alpha=0.1,b=1;mine@merge=bayes,correction=prior,strength=0.1"
+    python -m benchmarks.federate run fed-films --arms "alone,pooled,bayes" --data <folder of manifests>
 
 An arm is a strategy with its options, or a combination of parts under any name; options with a dot are settings of
 params.yaml (training.average=0.5). `alone` and `pooled` are the references. Rows are written as runs end
@@ -10,6 +11,7 @@ params.yaml (training.average=0.5). `alone` and `pooled` are the references. Row
 
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +32,7 @@ def run(
     cell: str,
     arms: Annotated[str, typer.Option(help="separated by commas, or by ; where options have commas")],
     seeds: Annotated[str | None, typer.Option(help="separated by commas; default: the cell's own")] = None,
+    data: Annotated[Path | None, typer.Option(help="the folder of manifests of real films")] = None,
     jobs: Annotated[int, typer.Option(help="runs at a time, of one thread each")] = 2,
 ) -> None:
     """Train and test; seeds in the outer loop, so that what is there is paired whenever it stops."""
@@ -38,7 +41,7 @@ def run(
     for label in labels:
         cells.find(cell).config(changes(label), wanted[0])
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(run_one, cell, label, seed) for seed in wanted for label in labels]
+        runs = [pool.submit(run_one, cell, label, seed, data) for seed in wanted for label in labels]
         for done in runs:
             done.result()
 

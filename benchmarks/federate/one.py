@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,14 +22,14 @@ def changes(label: str) -> dict[str, Any]:
     return said if name in ("alone", "pooled") else {"federation.strategy": name, **said}
 
 
-def run_one(cell_name: str, label: str, seed: str) -> None:
+def run_one(cell_name: str, label: str, seed: str, data: Path | None = None) -> None:
     """One run, if its rows are not there; that of sites alone gives the rows of their ensemble as well."""
     if result_rows.has(cell_name, label, seed):
         return
     torch.set_num_threads(1)
     cell = cells.find(cell_name)
     config = cell.config(changes(label), seed)
-    train, test = cell.sites(config, seed)
+    train, test = cell.sites(config, seed, data)
     owned, name = owners(train, config), label.partition("@")[0]
     if name == "alone":
         nets = {site: alone(config, studies, site) for site, studies in train.items()}

@@ -6,10 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 import benchmarks.claims as program
+from benchmarks.evidence import federation_figure, label_efficiency
 from benchmarks.evidence.claimed import MASKS
+from benchmarks.evidence.drawing import drawn_from
 from benchmarks.evidence.figures import chance, number, spread
-from benchmarks.evidence.label_efficiency import digest, drawn_from, points
-from benchmarks.evidence.page import END, FIGURE, START, hidden, made, rewritten
+from benchmarks.evidence.page import DRAWINGS, END, START, hidden, made, rewritten
 from benchmarks.result_rows import FACTS, append, read, run
 from mtmed.errors import UserError
 
@@ -50,10 +51,11 @@ def test_the_docs_are_what_the_program_makes_of_the_rows() -> None:
     assert f"{START}claims -->" in text
     assert text == rewritten(text, rows), f"docs/results.md differs from the rows; {REMEDY}"
     assert not hidden(text, rows), "rows without a part of docs/results.md"
-    figure = program.PAGE.with_name(FIGURE)
-    assert figure.is_file() == bool(points(rows)), REMEDY
-    if points(rows):
-        assert drawn_from(figure) == digest(rows), f"docs/{FIGURE} was drawn from other rows; {REMEDY}"
+    for drawing in DRAWINGS:
+        figure = program.PAGE.with_name(drawing.file)
+        assert figure.is_file() == bool(drawing.shown(rows)), f"docs/{drawing.file}: {REMEDY}"
+        if figure.is_file():
+            assert drawn_from(figure) == drawing.digest(rows), f"docs/{drawing.file}: drawn from other rows; {REMEDY}"
 
 
 def test_the_page_is_made_from_the_rows(folder: Path) -> None:
@@ -84,13 +86,15 @@ def test_the_page_is_made_from_the_rows(folder: Path) -> None:
 
 def test_the_figure_says_what_it_was_drawn_from(folder: Path) -> None:
     _call(folder, "--write")
-    before, rows = (folder / FIGURE).read_bytes(), program.read_all(folder)
-    assert drawn_from(folder / FIGURE) == digest(rows)
-    assert set(points(rows)["multitask"]) == {10, 100} < set(MASKS)
+    before, rows = (folder / label_efficiency.DRAWING.file).read_bytes(), program.read_all(folder)
+    assert drawn_from(folder / label_efficiency.DRAWING.file) == label_efficiency.DRAWING.digest(rows)
+    assert set(label_efficiency.points(rows)["multitask"]) == {10, 100} < set(MASKS)
     _call(folder, "--write")
-    assert (folder / FIGURE).read_bytes() == before
+    assert (folder / label_efficiency.DRAWING.file).read_bytes() == before
     append("phantom-masks-25", run("multitask", 0, {"lesion_segmentation": {"dice": 0.7}}), folder)
-    assert drawn_from(folder / FIGURE) != digest(program.read_all(folder))
+    assert drawn_from(folder / label_efficiency.DRAWING.file) != label_efficiency.DRAWING.digest(
+        program.read_all(folder)
+    )
 
 
 def test_a_changed_row_is_seen(folder: Path) -> None:
@@ -112,7 +116,7 @@ def test_strict_asks_for_all(folder: Path) -> None:
 def test_no_rows_is_no_crash(tmp_path: Path) -> None:
     (tmp_path / "page.md").write_text(PAGE)
     assert "**holds**" not in _call(tmp_path, "--write")
-    assert not (tmp_path / FIGURE).exists()
+    assert not (tmp_path / label_efficiency.DRAWING.file).exists()
 
 
 def test_rows_that_the_page_does_not_show_are_named(folder: Path) -> None:
@@ -162,3 +166,24 @@ def test_strategies_are_rows_with_the_gap_that_they_close(tmp_path: Path) -> Non
     assert lines["bayes"][titles.index("MB sent")] == "2.50"
     after = made("rounds fed", rows)
     assert "| bayes | Lesion segmentation | .200 ± .000 | .590 ± .010 |" in after
+
+
+def test_strategies_at_a_glance_are_drawn_from_what_there_is(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    drawing = federation_figure.DRAWING
+    assert not drawing.shown({})
+    for seed in range(4):
+        for arm, dice in (("alone", 0.5), ("pooled", 0.6), ("bayes", 0.58), ("fedavg", 0.4)):
+            found = {"lesion_segmentation": {"dice": dice + rng.normal(0, 0.01), "dice.round-3": dice - 0.1}}
+            traffic = {} if arm in ("alone", "pooled") else {"bytes": {"sent": 2e6, "received": 3e6}}
+            append("fed", run(arm, seed, found | traffic), tmp_path)
+            append("fed-rounds-20", run(arm, seed, found), tmp_path)
+    rows = program.read_all(tmp_path)
+    shown = drawing.shown(rows)
+    assert [*shown] == ["gap", "rounds", "bytes"]
+    assert [*shown["gap"]] == ["bayes", "fedavg"]
+    assert shown["gap"]["bayes"]["lesion_segmentation"][1] == pytest.approx(0.8, abs=0.2)
+    assert [*shown["rounds"]["bayes"]] == [3, 20]
+    assert shown["bytes"]["bayes"][0] == 5
+    drawing.save(rows, tmp_path)
+    assert drawn_from(tmp_path / drawing.file) == drawing.digest(rows)
