@@ -29,7 +29,8 @@ def run(cell_name: str, label: str, seed: str, data: Path | None) -> None:
     cell, arm = cells.find(cell_name), arms.find(label)
     fold = cell.fold(seed, data)
     found: Metrics = {}
-    models = []
+    models: list[dict[str, float]] = []
+    chose: dict[str, float] = {}
     for heads in cell.changed(arm.models(tuple(cell.config(arm.changes).heads.values()))):
         said = settings(cell, label, heads[0].name if arm.alone else SCORE)
         config = cell.config({**arm.changes, **said})
@@ -38,8 +39,11 @@ def run(cell_name: str, label: str, seed: str, data: Path | None) -> None:
         training = config.training.model_copy(update={"steps": steps})
         own = tuple(config.heads[h.name] for h in heads)  # a setting may change their weights
         found |= train_and_test(arm, replace(config.architecture, heads=own), training, fold, seed)[0]
+        chose = {"learning_rate": training.learning_rate}  # which the tuning gave when this ran
+        if arm.alone:
+            found[heads[0].name] |= chose
         models.append({"steps": steps, **cost.facts(cell, full, heads[0].name if arm.alone else cost.ALL)})
-    found[result_rows.FACTS] = cost.together(models)
+    found[result_rows.FACTS] = cost.together(models) | ({} if arm.alone else chose)
     result_rows.append(cell_name, result_rows.run(label, seed, found))
 
 

@@ -1,6 +1,6 @@
 """Strategies at a glance: the gap that they close, how fast, and at what price in bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ Values = dict[str, dict[str, Any]]
 def _shown(rows: Rows) -> Values:
     """By panel, those that have rows."""
     base, long = rows.get(BASE), rows.get(LONG)
-    panels = {
+    panels: Values = {
         "gap": {} if base is None else _gaps(base),
         "rounds": {} if long is None else _rounds(long),
         "bytes": {} if base is None else _prices(base),
@@ -119,5 +119,5 @@ def _draw_prices(axis: Axes, found: Mapping[str, tuple[float, float]]) -> None:
     axis.legend(fontsize=7, ncols=2)
 
 
-PANELS = {"gap": _draw_gap, "rounds": _draw_rounds, "bytes": _draw_prices}
+PANELS: Mapping[str, Callable[[Axes, Any], None]] = {"gap": _draw_gap, "rounds": _draw_rounds, "bytes": _draw_prices}
 DRAWING = Drawing("federation.png", (13.5, 4.2), _shown, _draw)

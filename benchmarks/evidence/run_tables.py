@@ -14,12 +14,13 @@ UNITS = {
     "seconds": ("seconds", 1),
     "memory_mb": ("memory, MB", 1),
     "steps": ("steps", 1),
+    "learning_rate": ("learning rate, 1e-3", 1e-3),
 }
 
 
 def metrics_table(rows: pd.DataFrame) -> str:
     """Each metric [rows] of each arm [columns]: mean and standard deviation over runs, the best mean in bold."""
-    rows = rows[rows["head"] != FACTS]
+    rows = rows[(rows["head"] != FACTS) & ~rows["metric"].isin(set(UNITS))]
     order = list(dict.fromkeys(rows["arm"]))
     runs = rows.groupby("arm")["seed"].nunique()
     first = {"head": "runs", "metric": "-", **{arm: str(runs[arm]) for arm in order}}
