@@ -49,7 +49,7 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     key = model_key(run, merged.model.round)
     if merged.state:
         exchange.put(server_key(run, merged.model.round), save(merged.state))
-    size = exchange.put(key, checkpoint.model_bytes(merged.model, architecture))
+    size = exchange.put(key, checkpoint.model_bytes(config.strategy.told(merged.model), architecture))
     span = ("aggregation", start, time.time())
     return {"key": key, "bytes": size, "span": span, "contributions": merged.shares, "refused": refused}
 

@@ -131,7 +131,7 @@ class Turns:
             self.hops.expect(model, updates[0])
             handed = handed_on(model, *updates)
             key = turns_key(self.run, self.round, f"after-{site}")
-            self.exchange.put(key, checkpoint.model_bytes(handed, architecture))
+            self.exchange.put(key, checkpoint.model_bytes(self.config.strategy.told(handed), architecture))
         return key
 
     @contextmanager

@@ -105,6 +105,13 @@ class Strategy:
         """Whether there is a global model at all."""
         return self.merge.shares
 
+    def told(self, model: GlobalModel) -> GlobalModel:
+        """What sites are told of a model: without the precision, which is as large as the model, where none of them asks
+        for it.
+        """
+        asked = self.correction.needs_precision or self.alignment.needs_precision
+        return model if asked else replace(model, precision={})
+
     def aggregate(
         self,
         model: GlobalModel,
