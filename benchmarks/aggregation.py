@@ -107,7 +107,7 @@ def _summed(paths: list[Path]) -> None:
 
 def _merged(model: GlobalModel, paths: list[Path], name: str) -> None:
     asked, updates = strategy(name, {}), [checkpoint.open_update(path) for path in paths]
-    if not asked.needs_precision:  # sites send none where nobody asks for it
+    if not asked.merge.needs_precision:  # sites send none where nobody asks for it
         updates = [replace(update, precision={}) for update in updates]
     asked.aggregate(model, updates, {"masks": "segmentation"})
 

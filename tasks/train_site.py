@@ -91,7 +91,8 @@ def local_round(
         correct = config.strategy.correction.hook(net, reference)
         losses = train(net, training, config.training, span, generator(*seed, "train"), kept, correct)
     with watch("fisher"):
-        precision = _precision(net, training, config, seed)
+        asked = config.strategy.asks_precision(list(config.sites), round, config.federation.rounds)
+        precision = _precision(net, training, config, seed) if asked else {}
     metrics |= {f"train/{head}": loss for head, loss in losses.items()}
     labelled = labels(training, net.heads)
     weights, gradient = checkpoint.weights(net), correct.gradient()
@@ -109,8 +110,6 @@ def _others(job: Job, config: Config, wire: SiteWire, file: bytes) -> Others:
 def _precision(
     net: MultiTask, studies: Sequence[Study], config: Config, seed: tuple[object, ...]
 ) -> dict[str, torch.Tensor]:
-    if not config.strategy.needs_precision:
-        return {}
     values = fisher.precision(net, studies, config.training, generator(*seed, "fisher"))
     return {name: value.cpu() for name, value in values.items()}
 

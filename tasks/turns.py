@@ -101,8 +101,6 @@ class Turns:
 
     def _members(self) -> dict[str, list[str]]:
         """{site or chain: its sites}, but those that were refused."""
-        if self.config.strategy.order.averages(self.round, self.config.federation.rounds):
-            return {site: [site] for sites in self.taken for site in sites}
         return {chain_name(sites): sites for sites in self.taken if sites}
 
     def _sent(self, name: str, sites: Sequence[str]) -> str:

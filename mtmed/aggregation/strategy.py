@@ -96,9 +96,14 @@ class Strategy:
     alignment: Alignment
 
     @property
-    def needs_precision(self) -> bool:
-        """Whether sites measure one."""
-        return any(each.needs_precision for each in (self.merge, self.correction, self.alignment))
+    def tells_precision(self) -> bool:
+        """Whether sites are told of the others' precision."""
+        return self.correction.needs_precision or self.alignment.needs_precision
+
+    def asks_precision(self, sites: Sequence[str], round: int, rounds: int) -> bool:
+        """Whether sites measure one in this round: what a single chain of them left is merged with nothing."""
+        merges = len(self.order.chains(sites, round, rounds)) > 1
+        return self.tells_precision or (merges and self.merge.needs_precision)
 
     @property
     def shares(self) -> bool:
@@ -106,11 +111,8 @@ class Strategy:
         return self.merge.shares
 
     def told(self, model: GlobalModel) -> GlobalModel:
-        """What sites are told of a model: without the precision, which is as large as the model, where none of them asks
-        for it.
-        """
-        asked = self.correction.needs_precision or self.alignment.needs_precision
-        return model if asked else replace(model, precision={})
+        """What sites are told of a model: without its precision, which is as large, where none of them asks for it."""
+        return model if self.tells_precision else replace(model, precision={})
 
     def aggregate(
         self,

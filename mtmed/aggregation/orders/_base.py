@@ -14,7 +14,3 @@ class Order(ABC):
     @abstractmethod
     def chains(self, sites: Sequence[str], round: int, rounds: int) -> Chains:
         """Every site once. Chains train side by side; in a chain, each site starts from what the one before it left."""
-
-    def averages(self, round: int, rounds: int) -> bool:  # noqa: ARG002
-        """Whether the merge takes what every site of a chain left, and not only what its last site left."""
-        return False

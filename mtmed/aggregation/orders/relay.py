@@ -24,18 +24,14 @@ class Order(_base.Order):
         chain: how many sites train in turn; 0: all of them.
         relayed: the share of the rounds, from the first, in which they do. In those that are left all train side by
             side, so that no site has the last word; moves are short by then, and little is lost in their mean.
-        averaged: the share of the rounds, up to the last, in which the merge takes what every site of a chain left: the
-            chain's way, averaged, as iterates are (Polyak and Juditsky 1992).
     """
 
     chain: float = 0
     relayed: float = 1.0
-    averaged: float = 0.0
 
     def __post_init__(self) -> None:
         expect("chain", self.chain)
         expect("relayed", self.relayed)
-        expect("averaged", self.averaged)
         if self.chain != int(self.chain):
             raise UserError(f"chain: expected a whole number of sites, got {self.chain}")
 
@@ -48,6 +44,3 @@ class Order(_base.Order):
         turned = ordered[first:] + ordered[:first]
         count = ceil(len(turned) / length)
         return [turned[n::count] for n in range(count)]
-
-    def averages(self, round: int, rounds: int) -> bool:
-        return round >= (1 - self.averaged) * rounds

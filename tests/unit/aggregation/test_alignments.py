@@ -126,7 +126,7 @@ def test_a_newcomer_is_judged_by_its_aligned_move(by, net, start):
 
 
 def test_only_matching_by_precision_asks_for_one():
-    wants = {by: strategy("mine", {"merge": "labels", "alignment": by}).needs_precision for by in (*BY, "nothing")}
+    wants = {by: strategy("mine", {"merge": "labels", "alignment": by}).tells_precision for by in (*BY, "nothing")}
     assert wants == {"matching": True, "l2": False, "nothing": False}
 
 

@@ -244,3 +244,20 @@ def test_a_part_that_is_replaced_takes_its_options_with_it():
     assert type(strategy("bayes", {"order": "together", "alpha": 0.3}).order).__module__.endswith("together")
     with pytest.raises(UserError, match="unknown option of strategy 'bayes' 'relayed'"):
         strategy("bayes", {"order": "together", "relayed": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        ({"order": "together"}, [True, True, True, True]),
+        ({"order": "relay", "relayed": 0.75}, [False, False, False, True]),
+        ({"order": "relay", "relayed": 1, "chain": 2}, [True, True, True, True]),
+        ({"order": "relay", "relayed": 1, "correction": "prior"}, [True, True, True, True]),
+        ({"merge": "labels"}, [False, False, False, False]),
+    ],
+)
+def test_precision_is_asked_for_where_it_weighs(options, asked):
+    found = strategy("mine", {"merge": "bayes", **options})
+    assert [found.asks_precision(["a", "b", "c", "d"], round, 4) for round in range(4)] == asked
+    model = GlobalModel(0, {}, {"w": torch.ones(2)})
+    assert bool(found.told(model).precision) == ("correction" in options)

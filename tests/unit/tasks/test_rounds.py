@@ -504,29 +504,6 @@ def test_another_site_begins_in_each_round_and_the_last_rounds_are_together(worl
     assert order.chains(["b", "a", "c"], 2, 4) == [["a"], ["b"], ["c"]]
 
 
-def test_at_the_end_what_every_site_of_a_chain_left_is_averaged(world):
-    config, places = relay(world, averaged=0.5)
-    assert [config.strategy.order.averages(round, 2) for round in range(2)] == [False, True]
-    run = federation.open_run(config, survey(config, places))
-    first = trained(config, places, run)
-    federation.close_round(run, config, federation.aggregate_round(run, config, 0, first))
-    turns = federation.turns(run, config, 1)
-    starts = {}
-    for jobs in turns:
-        assert len(jobs) == 1, "they train in turn all the same"
-        starts[jobs[0].site] = jobs[0].models["start"]
-        turns.take([train_site(places[jobs[0].site], jobs[0])])
-    assert [*starts] == ["birch", "alder"]
-    assert starts["alder"].endswith("after-birch.safetensors")
-    federation.aggregate_round(run, config, 1, turns)
-    sent = [checkpoint.read_mean(run.exchange.get(update_key(run.key, 1, s))) for s in LABELS]
-    merged, start = global_model(run, 2).mean, global_model(run, 1).mean
-    counts = [sum(answer["studies"]["train"] for answer in run.sites if answer["site"] == s) for s in LABELS]
-    for name in [n for n in merged if not n.startswith("heads")]:
-        moves = sum(n * (one[name] - start[name]) for n, one in zip(counts, sent, strict=True)) / sum(counts)
-        torch.testing.assert_close(merged[name], start[name] + moves)
-
-
 def test_what_is_refused_is_not_handed_on(world, capsys):
     config, places = relay(world)
     run = federation.open_run(config, survey(config, places))
