@@ -60,3 +60,17 @@ class Weighted(Merge):
         move = (pulled.sum(0) / whole).where(whole > 0, 0.0)
         squares = ((pulled * piece.moves).sum(0) / whole).where(whole > 0, 0.0).sum() if piece.squares else None
         return Moved(move, by_element.mean(1).double(), squares)
+
+
+def affine(piece: Piece, ratio: Tensor, slope: Tensor, base: Tensor, pulls: Tensor) -> Moved:
+    """`Weighted` of the weights slope_k ratio_k + base_k, without making them: ratios are [K,n] and used up, the others
+    [K]; `pulls` are the weights' means over the whole parameter.
+    """
+    moves = piece.moves
+    whole = slope @ ratio + base.sum()
+    pulled = ratio.mul_(moves)
+    move = ((slope @ pulled + base @ moves) / whole).where(whole > 0, 0.0)
+    squares = None
+    if piece.squares:
+        squares = ((slope @ pulled.mul_(moves) + base @ moves.square()) / whole).where(whole > 0, 0.0).sum()
+    return Moved(move, pulls, squares)

@@ -48,17 +48,22 @@ class Merge(_base.Weighted):
         return _columns(precision.sum(1).double(), (exact**self.b).sum(1).double())
 
     def weights(self, piece: Piece) -> Tensor:
-        """Q_k + lam w_k, by element."""
+        """By counts alone: nobody measured a precision here (buffers, say)."""
+        return piece.reach
+
+    def move(self, piece: Piece) -> _base.Moved:
+        """With W_k = Q_k + lam w_k, of which only the ratio (P_k / Pbar_k)^b differs by element."""
         if piece.precision is None or piece.sums is None or not bool(piece.sums[:, 0].any()):
-            return piece.reach  # nobody measured a precision here (buffers, say): by counts alone
+            return super().move(piece)
         mean, powered = piece.sums.T
         known = mean > 0
         usual = mean.where(known, 1.0)
         share = ((mean / mean.sum()) ** self.a).where(known, 0.0)
-        lam = self.alpha * (share * powered / usual**self.b).sum() / piece.reach.sum()
+        usually = share * powered / usual**self.b  # mean(Q_k)
+        count = self.alpha * usually.sum() / piece.reach.sum() * piece.reach
         # a mean below single precision would divide by 0 there
-        ratio = piece.precision / usual.clamp(min=TINY).float()[:, None]
-        return ratio.pow_(self.b).mul_(share.float()[:, None]).add_((lam * piece.reach).float()[:, None])
+        ratio = piece.precision.div_(usual.clamp(min=TINY).float()[:, None]).pow_(self.b)
+        return _base.affine(piece, ratio, share.float(), count.float(), usually + count)
 
 
 def _columns(*values: Tensor) -> Tensor:
