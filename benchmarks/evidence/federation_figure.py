@@ -18,6 +18,7 @@ from mtmed.evaluation.style import INK, MUTED, PALETTE
 
 BASE, LONG = "fed", "fed-rounds-20"
 MARKS = "osD^vXP"
+FRAME = (-1.5, 2.0)  # of the gap closed; where the gap is nearly 0, an interval may go on for ever
 SHOWN = (OURS, *COMPLETE)  # side by side
 
 Values = dict[str, dict[str, Any]]
@@ -94,10 +95,11 @@ def _draw_gap(axis: Axes, found: Mapping[str, Mapping[str, tuple[float, float, f
         lows, means, highs = zip(*by.values(), strict=True)
         axis.bar(places, means, width * 0.9, label=arm, color=PALETTE[n % len(PALETTE)])
         axis.vlines(places, lows, highs, color=INK, linewidth=1)
-    axis.axhline(1, color=MUTED, linewidth=1, linestyle=(0, (4, 2)))
-    axis.set(title="Gap closed", ylabel="from sites alone (0) to pooled (1)")
+    for level in (0, 1):
+        axis.axhline(level, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if level else "-")
+    axis.set(title="Gap closed", ylabel="from sites alone (0) to pooled (1)", ylim=FRAME)
     axis.set_xticks(range(len(heads)), [words(head).replace(" ", "\n", 1) for head in heads])
-    axis.legend()
+    axis.legend(loc="lower right", ncols=2)
 
 
 def _draw_rounds(axis: Axes, found: Mapping[str, Mapping[int, float]]) -> None:
