@@ -39,7 +39,7 @@ def as_one(updates: Sequence[SiteUpdate]) -> SiteUpdate:
     return replace(
         updates[-1],
         site=chain_name([u.site for u in updates]),
-        precision=_sum([u.precision for u in updates]),
+        precision=summed([u.precision for u in updates]),
         gradient=mean_gradient(updates),
         labelled=labelled,
         examples=examples,
@@ -70,9 +70,15 @@ def mean_gradient(updates: Sequence[SiteUpdate]) -> dict[str, Tensor]:
     return {name: total / weights[name] for name, total in sums.items() if weights[name] > 0}
 
 
-def _sum(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def summed(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Sums by name, in single precision, over the parts that have the name."""
+    import torch
+
     total: dict[str, Tensor] = {}
     for tensors in parts:
         for name, value in tensors.items():
-            total[name] = total[name] + value.float() if name in total else value.float()
+            if name in total:
+                total[name] += value
+            else:
+                total[name] = value.to(torch.float32, copy=True)  # never the part's own
     return total

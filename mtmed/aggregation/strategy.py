@@ -16,7 +16,7 @@ from mtmed.aggregation.merges._base import Merge, Moved
 from mtmed.aggregation.orders._base import Order
 from mtmed.aggregation.personal._base import Personal
 from mtmed.aggregation.piece import Table, cuts, part
-from mtmed.aggregation.relay import mean_gradient
+from mtmed.aggregation.relay import mean_gradient, summed
 from mtmed.aggregation.servers._base import Server
 from mtmed.errors import UserError, unknown
 from mtmed.registry import find
@@ -141,9 +141,9 @@ class Strategy:
         table = Table(sites, kinds or {})
         moved = {name: self._moved(name, start.flatten().float(), table) for name, start in model.mean.items()}
         mean, remembered = self._stepped(model, moved, state or {})
-        merged = GlobalModel(
-            model.round + 1, mean, _total_precision(sites), model.lineage, gradient=mean_gradient(sites)
-        )
+        # replaced, not added to that of the round before: a site reads the same data again every round
+        precision = summed([u.precision for u in sites])
+        merged = GlobalModel(model.round + 1, mean, precision, model.lineage, gradient=mean_gradient(sites))
         return Merged(merged, _shares(sites, moved), refused, remembered)
 
     def _aligned(
@@ -284,20 +284,3 @@ def _shares(sites: Sequence[SiteUpdate], moved: Mapping[str, Moved]) -> Shares:
         name: {u.site: fmean(column) for u, column in zip(sites, zip(*found, strict=True), strict=True)}
         for name, found in rows.items()
     }
-
-
-def _total_precision(sites: Sequence[SiteUpdate]) -> dict[str, Tensor]:
-    """The sites' precisions summed.
-
-    Replaced, not added to that of the round before: a site reads the same data again every round.
-    """
-    import torch
-
-    total: dict[str, Tensor] = {}
-    for update in sites:
-        for name, value in update.precision.items():
-            if name in total:
-                total[name] += value
-            else:
-                total[name] = value.to(torch.float32, copy=True)  # never the site's own
-    return total
