@@ -8,11 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.evidence.claimed_federation import COMPLETE, HEADS, LOCAL, MASKS, OURS, POOLED
+from benchmarks.evidence.claimed_federation import COMPLETE, HEADS, MASKS, OURS
 from benchmarks.evidence.drawing import Drawing, Rows
-from benchmarks.evidence.federation_tables import ROUND, TRAFFIC, by_seed, rounds_shown
+from benchmarks.evidence.federation_tables import ROUND, TRAFFIC, by_seed, gap, rounds_shown
 from benchmarks.evidence.paired import ratio_of_means
-from benchmarks.evidence.verdict import SMALLEST
 from mtmed.evaluation.glossary import term, words
 from mtmed.evaluation.style import INK, MUTED, PALETTE
 
@@ -40,13 +39,8 @@ def _gaps(rows: pd.DataFrame) -> dict[str, dict[str, tuple[float, float, float]]
     found: dict[str, dict[str, tuple[float, float, float]]] = {}
     for arm in SHOWN:
         for head, metric in HEADS.items():
-            by = {name: by_seed(rows, name, head, metric) for name in (LOCAL, arm, POOLED)}
-            paired = pd.concat(by, axis=1, join="inner")
-            if len(paired) < 2 or (paired[POOLED] - paired[LOCAL]).mean() < SMALLEST:
-                continue
-            share = ratio_of_means(
-                (paired[arm] - paired[LOCAL]).to_numpy(), (paired[POOLED] - paired[LOCAL]).to_numpy()
-            )
+            way = gap(rows, arm, head, metric)
+            share = ratio_of_means(way[0].to_numpy(), way[1].to_numpy()) if way and len(way[0]) > 1 else None
             if share:
                 low, mean, high = (round(float(v), 9) for v in (share.low, share.mean, share.high))
                 found.setdefault(arm, {})[head] = (low, mean, high)

@@ -58,12 +58,19 @@ def _heads(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _share(rows: pd.DataFrame, arm: str, head: str, metric: str) -> str:
-    """Of the way from sites alone to pooled data, as a ratio of means over the runs that all three have."""
+    """The share of the gap, as a ratio of means."""
+    way = None if arm in (LOCAL, POOLED) else gap(rows, arm, head, metric)
+    return "-" if way is None else number(float(way[0].mean() / way[1].mean()))
+
+
+def gap(rows: pd.DataFrame, arm: str, head: str, metric: str) -> "tuple[pd.Series[float], pd.Series[float]] | None":
+    """How far the arm goes from sites alone, and how far pooled data are, over the runs that all three have; None where
+    that is nowhere.
+    """
     by_arm = {name: by_seed(rows, name, head, metric) for name in (LOCAL, arm, POOLED)}
-    paired = pd.concat(by_arm, axis=1, join="inner").mean() if all(len(v) for v in by_arm.values()) else None
-    if paired is None or arm in (LOCAL, POOLED) or paired[POOLED] - paired[LOCAL] < SMALLEST:
-        return "-"
-    return number(float((paired[arm] - paired[LOCAL]) / (paired[POOLED] - paired[LOCAL])))
+    paired = pd.concat(by_arm, axis=1, join="inner")
+    whole = paired[POOLED] - paired[LOCAL]
+    return (paired[arm] - paired[LOCAL], whole) if len(paired) and whole.mean() >= SMALLEST else None
 
 
 def by_seed(rows: pd.DataFrame, arm: str, head: str, metric: str) -> "pd.Series[float]":
