@@ -2,6 +2,7 @@
 
     python -m benchmarks.matching                        # width 1024, 1025 numbers a unit, 16 sites; some minutes
     python -m benchmarks.matching --width 256 --sites 4
+    python -m benchmarks.matching --fedma <checkout of github.com/IBM/FedMA>      # beside that project's own code
 
 The peer is PFNM's cost as it is published (Yurochkin et al. 2019; FedMA's layers have the same form), unit by unit in
 numpy, with one variance for all weights; its width is fixed, or grows by its own rule. All are given
@@ -13,6 +14,7 @@ import math
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -20,6 +22,7 @@ import torch
 import typer
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks.fedma import FedMA
 from mtmed.matching.align import Said, align
 from mtmed.matching.assignment import assigned
 from mtmed.matching.cost import Reference, costs
@@ -43,6 +46,7 @@ def main(
     inputs: Annotated[int, typer.Option(help="of the layer, and as many outputs")] = 512,
     sites: int = 16,
     networks: Annotated[bool, typer.Option(help="also whole networks")] = True,
+    fedma: Annotated[Path | None, typer.Option(help="a checkout of github.com/IBM/FedMA")] = None,
 ) -> None:
     """Print the tables."""
     torch.set_num_threads(1)
@@ -52,6 +56,8 @@ def main(
         "PFNM's cost, unit by unit, width fixed": partial(_peer, False),
         "PFNM's cost, unit by unit, width grows": partial(_peer, True),
     }
+    if fedma is not None:
+        matchers["FedMA's own code, width grows"] = FedMA(fedma, SURE, GAMMA)
     print("| what | seconds | right |\n|---|---|---|")
     for name, matcher in matchers.items():
         start = time.perf_counter()

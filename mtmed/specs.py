@@ -74,6 +74,7 @@ class SiteSpec(Spec):
         part: a CSV below parts/ with the columns patient and site, as `mtmed partition` writes it: only the patients of
             this site.
         scanner: through which its images are seen.
+        start: a file below weights/ with a model of the site's own, which its first round starts from.
     """
 
     dataset: str
@@ -81,6 +82,7 @@ class SiteSpec(Spec):
     options: dict[str, Any] = {}
     part: str | None = None
     scanner: ScannerSpec | None = None
+    start: str | None = None
 
     @field_validator("part")
     @classmethod
@@ -88,6 +90,13 @@ class SiteSpec(Spec):
         if part is not None and not _below(part, "parts"):
             raise ValueError(f"expected a file below parts/, whose changes dvc.yaml watches; got {part}")
         return part
+
+    @field_validator("start")
+    @classmethod
+    def _below_weights(cls, start: str | None) -> str | None:
+        if start is not None and not _below(start, "weights"):
+            raise ValueError(f"expected a file below weights/, whose changes dvc.yaml watches; got {start}")
+        return start
 
 
 class SplitSpec(Spec):

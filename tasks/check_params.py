@@ -35,6 +35,14 @@ def _expect_weights(config: Config) -> None:
     weights(config)
 
 
+def _expect_starts(config: Config) -> None:
+    from tasks.brought import expect_fitting
+    from tasks.site import on_this_machine
+
+    for site in config.sites:
+        expect_fitting(on_this_machine(config, site), config)
+
+
 def check_params(params: str, mark: str) -> None:
     """Leave `mark`, always the same file, if the configuration is trainable and its sites have raw studies.
 
@@ -47,6 +55,7 @@ def check_params(params: str, mark: str) -> None:
     config = _buildable(params)
     if config.federation.dispatch == "local":
         _expect_weights(config)
+        _expect_starts(config)
     for phantom in config.phantom:
         _expect_no_others(phantom)
     for site in config.sites:

@@ -59,7 +59,7 @@ def open_run(config: Config, sites: Sequence[dict[str, Any]]) -> Run:
         UserError: a head that no site labels, or a site without training images.
     """
     _expect_labels(config, sites)
-    data = {s["site"]: s["digest"] for s in sites}
+    data = {s["site"]: "/".join(s[key] for key in ("digest", "start") if key in s) for s in sites}
     strategy = config.federation.strategy
     key = lineage.run_key(config, strategy, data)
     origin = {

@@ -14,7 +14,11 @@ from tasks.exchange import Exchange
 
 
 class SiteFile(BaseModel):
-    """site.yaml, which only the site has: the coordinator never learns these paths."""
+    """site.yaml, which only the site has: the coordinator never learns these paths.
+
+    Attributes:
+        start: the file of a model that the site brings, if it does.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,16 +26,18 @@ class SiteFile(BaseModel):
     data: str
     state: str
     exchange: str
+    start: str | None = None
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a site works: prepared samples, its own state (never shared), and the exchange."""
+    """Where a site works: prepared samples, its own state (never shared), the exchange, and the model it brings."""
 
     site: str
     data: Path
     state: Path
     exchange: Exchange
+    start: Path | None = None
 
     def stopped(self, name: str) -> Path:
         """The folder for what is kept of a piece of work that stopped."""
@@ -56,10 +62,13 @@ def from_file(path: Path) -> Place:
         raw = SiteFile.model_validate(yaml.safe_load(path.read_text()))
     except ValidationError as error:
         raise UserError(f"{path}: {one_line(error, SiteFile)}") from error
-    return Place(raw.site, Path(raw.data), Path(raw.state), Exchange(raw.exchange))
+    start = None if raw.start is None else Path(raw.start)
+    return Place(raw.site, Path(raw.data), Path(raw.state), Exchange(raw.exchange), start)
 
 
 def on_this_machine(config: Config, site: str) -> Place:
     """The place of a site whose data are here, as `dvc repro` prepares them."""
     exchange = Exchange(config.federation.exchange)
-    return Place(site, Path("data/prepared") / site, Path(".mtmed/sites") / site, exchange)
+    start = config.sites[site].start
+    own = None if start is None else Path(start)
+    return Place(site, Path("data/prepared") / site, Path(".mtmed/sites") / site, exchange, own)

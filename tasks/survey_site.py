@@ -6,12 +6,20 @@ from typing import Any
 from mtmed.data import store
 from mtmed.training.local import labels
 from mtmed.types import SPLITS
+from tasks import brought
 from tasks.jobs import Job
 from tasks.site import Place
 
 
 def survey_site(place: Place, job: Job) -> dict[str, Any]:
-    """{site, digest, studies: {split: n}, labelled: {head: n of training}, modalities, quarantined}."""
+    """{site, digest, studies: {split: n}, labelled: {head: n of training}, modalities, quarantined}.
+
+    And `start`, the hash of the model that it brings, if it does.
+
+    Raises:
+        UserError: what it brings does not fit.
+    """
+    brought.expect_fitting(place, job.parsed())
     studies = store.read(place.data, None)
     train = [s for s in studies if s.split == "train"]
     return {
@@ -21,4 +29,5 @@ def survey_site(place: Place, job: Job) -> dict[str, Any]:
         "labelled": labels(train, job.parsed().heads),
         "modalities": sorted({s.modality for s in studies}),
         "quarantined": sum(json.loads((place.data / "summary.json").read_text())["quarantined"].values()),
+        **brought.origin(place),
     }

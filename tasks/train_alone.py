@@ -16,6 +16,7 @@ from mtmed.training.local import Span, labels, train
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import GlobalModel, SiteUpdate, Study
+from tasks import brought
 from tasks.exchange import Exchange
 from tasks.initial_model import initial_key, origin, read_mean
 from tasks.jobs import Job, alone_key
@@ -30,9 +31,15 @@ def train_alone(place: Place, job: Job) -> dict[str, Any]:
     """
     config = job.parsed()
     path, studies = own_model(place, config), store.read(place.data, "train")
-    said = {"data": place.digest(), "code": lineage.code(), "site": place.site, **origin(config)}
+    said = {
+        "data": place.digest(),
+        "code": lineage.code(),
+        "site": place.site,
+        **origin(config),
+        **brought.origin(place),
+    }
     if not path.is_file():
-        start = read_mean(place.exchange, job.models["start"])
+        start = brought.started(place, config, read_mean(place.exchange, job.models["start"]))
         _keep(path, _train_all_rounds(config, start, studies, place.site, place.stopped(path.stem), said), said)
     if "ensemble" in config.evaluation.references:
         mean, labelled = checkpoint.read_mean(path.read_bytes()), labels(studies, list(config.heads))
@@ -59,7 +66,7 @@ def own_model(place: Place, config: Config) -> Path:
 def reference_key(config: Config, places: Sequence[Place]) -> str:
     """What a reference depends on: not the strategy, so that strategies share their references."""
     depends = lineage.training(config, "local") | {"sites": [p.site for p in places]}
-    data = [p.digest() for p in places]
+    data = ["/".join([p.digest(), *brought.origin(p).values()]) for p in places]
     return lineage.digest({"training": depends, "code": lineage.code(), "data": data})
 
 

@@ -19,6 +19,7 @@ from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
 from mtmed.types import SiteUpdate, Study
+from tasks import brought
 from tasks.jobs import Job
 from tasks.memory import Memory
 from tasks.personal import with_own
@@ -37,13 +38,14 @@ def train_site(place: Place, job: Job) -> dict[str, Any]:
         file = wire.start()
         start = checkpoint.read_mean(file, job.models["start"], wire.known)
         mean = with_own(start, place, job, config, wire.known)
+        mean = brought.started(place, config, mean) if job.round == 0 else mean
     with watch("state"):
         studies = store.read(place.data, None)
         net = checkpoint.network(mean, config.architecture).to(device.pick())
         memory = Memory(place.state, job.run)
         kept = memory.read(job.round)
     others = _others(job, config, wire, file)
-    origin = {"data": place.digest(), "code": lineage.code(), "run": job.run}
+    origin = {"data": place.digest(), "code": lineage.code(), "run": job.run, **brought.origin(place)}
     update = or_stopped(
         f"site {place.site!r}, round {job.round + 1}",
         place.stopped(f"{job.run}-{job.round:03d}"),

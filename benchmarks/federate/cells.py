@@ -21,6 +21,7 @@ from mtmed.types import Study
 from tasks.train_site import train_site
 
 TUNING = "-tuning"
+REPORTED = [str(s) for s in range(20, 30)]  # 0 to 9 were seen when `bayes` still merged in its last rounds
 TUNING_SEEDS = ["100", "101", "102"]
 FORGED = 10.0
 
@@ -36,6 +37,7 @@ class Cell:
         complete: whether all hospitals have all labels.
         epochs: local passes in a round.
         steps: of training in a round instead, the same at every site: where one has few films and another many.
+        apart: whether each site brings a network of its own initialisation.
         shown: rounds after which the global model is measured, beside the last.
         fifth: a fifth site, like the first: honest, flipped (its labels are wrong), or forged (it says that it went
             `FORGED` times as far as it did). It has no test patients.
@@ -49,6 +51,7 @@ class Cell:
     rounds: int = 5
     epochs: int = 20
     steps: int | None = None
+    apart: bool = False
     shown: tuple[int, ...] = ()
     fifth: str = ""
 
@@ -58,7 +61,7 @@ class Cell:
         tuning = self.name.endswith(TUNING)
         if self.films:
             return SEEDS[f"real{TUNING if tuning else ''}"]
-        return TUNING_SEEDS if tuning else SEEDS["phantom"]
+        return TUNING_SEEDS if tuning else REPORTED
 
     def config(self, changes: Mapping[str, Any], seed: str) -> Config:
         """The configuration of a run, with changes by dotted key."""
@@ -112,6 +115,7 @@ CELLS = {
         replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5, 10)),
         replace(BASE, name="fed-sites-16", copies=4),
         *(replace(BASE, name=f"fed-fifth-{kind}", fifth=kind) for kind in ("honest", "flipped", "forged")),
+        replace(BASE, name="fed-apart", apart=True, rounds=6, shown=(1, 2, 4)),
         Cell("fed-films", films=True, steps=32),
     )
 }

@@ -10,7 +10,7 @@ import torch
 from benchmarks import result_rows
 from benchmarks.compare.arms import settings
 from benchmarks.federate import cells
-from benchmarks.federate.simulate import Metrics, alone, ensembles, federate, measured, owners, traffic
+from benchmarks.federate.simulate import Metrics, alone, ensembles, federate, measured, own_seed, owners, traffic
 from mtmed.config import Config
 from mtmed.models.multitask import MultiTask
 
@@ -32,7 +32,8 @@ def run_one(cell_name: str, label: str, seed: str, data: Path | None = None) -> 
     train, test = cell.sites(config, seed, data)
     owned, name = owners(train, config), label.partition("@")[0]
     if name == "alone":
-        nets = {site: alone(config, studies, site) for site, studies in train.items()}
+        seeds = {site: own_seed(config, site) if cell.apart else None for site in train}
+        nets = {site: alone(config, studies, site, seeds[site]) for site, studies in train.items()}
         together = label.replace("alone", "ensemble", 1)
         found = {label: measured(nets, test, owned), together: measured(ensembles(nets, owned), test, owned)}
     elif name == "pooled":
@@ -56,5 +57,5 @@ def _federated(
             for head, values in measured(models).items():
                 found.setdefault(head, {}).update({f"{metric}{suffix}": value for metric, value in values.items()})
 
-    found["bytes"] = traffic(federate(config, train, watch, cell.train_site))
+    found["bytes"] = traffic(federate(config, train, watch, cell.train_site, cell.apart))
     return found

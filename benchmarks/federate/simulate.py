@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from statistics import fmean
@@ -23,7 +24,7 @@ from mtmed.training.local import Span, labels, train
 from mtmed.training.observe import observe
 from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
-from mtmed.types import Study
+from mtmed.types import GlobalModel, Study
 from tasks import federation
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
@@ -39,13 +40,21 @@ Watch = Callable[[int, Models], None]
 Records = list[dict[str, Any]]
 
 
-def federate(config: Config, sites: Sites, watch: Watch, train_site: Train = train_site) -> Records:
-    """The records of all rounds; `watch` sees the global model after each, as the sites have it."""
+def federate(
+    config: Config, sites: Sites, watch: Watch, train_site: Train = train_site, apart: bool = False
+) -> Records:
+    """The records of all rounds; `watch` sees the global model after each, as the sites have it.
+
+    Args:
+        apart: whether each site brings a network of its own initialisation.
+    """
     with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         spec = config.federation.model_copy(update={"exchange": f"{folder}/exchange"})
         config = settled(config.model_copy(update={"federation": spec}))
         exchange = Exchange(spec.exchange)
         places = {site: _place(Path(folder), site, studies, exchange) for site, studies in sites.items()}
+        if apart:
+            places = {site: replace(place, start=_drawn(config, place)) for site, place in places.items()}
         surveys = [survey_site(places[job.site], job) for job in federation.jobs(config, "surveys")]
         run = federation.open_run(config, surveys)
         for round in range(spec.rounds):
@@ -65,15 +74,32 @@ def _place(folder: Path, site: str, studies: Sequence[Study], exchange: Exchange
     return Place(site, data, folder / "state" / site, exchange)
 
 
+def _drawn(config: Config, place: Place) -> Path:
+    """The file of a network of the site's own initialisation."""
+    net, path = build(config.architecture, own_seed(config, place.site)), place.state / "own.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(checkpoint.model_bytes(GlobalModel(0, checkpoint.weights(net)), config.architecture))
+    return path
+
+
+def own_seed(config: Config, site: str) -> int:
+    """Of the network that a site brings."""
+    return 1000 * (config.federation.seed + 1) + sorted(config.sites).index(site)
+
+
 def _as_seen(config: Config, place: Place, job: Job) -> MultiTask:
     """The global model with what is the site's own."""
     mean = checkpoint.read_mean(place.exchange.get(job.models["global"]))
     return checkpoint.network(with_own(mean, place, job, config), config.architecture)
 
 
-def alone(config: Config, studies: Sequence[Study], name: str) -> MultiTask:
-    """One model on these studies, with the federation's number of passes."""
-    net = build(config.architecture, config.federation.seed)
+def alone(config: Config, studies: Sequence[Study], name: str, seed: int | None = None) -> MultiTask:
+    """One model on these studies, with the federation's number of passes.
+
+    Args:
+        seed: of its initialisation; without it, the federation's.
+    """
+    net = build(config.architecture, config.federation.seed if seed is None else seed)
     kept: Moments = {}
     for round in range(config.federation.rounds):
         seeds = generator(config.federation.seed, round, name, "train")

@@ -45,7 +45,7 @@ NAMED: Mapping[str, Options] = {
     "median": {"merge": "median"},
     "trimmed_mean": {"merge": "trimmed_mean"},
     "fisher": {"merge": "fisher"},
-    "bayes": {"merge": "bayes", "order": "relay", "relayed": 0.75},
+    "bayes": {"merge": "bayes", "order": "relay"},
 }
 KINDS = {
     "merge": ("mtmed.aggregation.merges", "Merge"),

@@ -6,9 +6,10 @@ import torch
 from benchmarks.federate import cells
 from benchmarks.federate.attacks import ATTACKER, flipped, scaled
 from benchmarks.federate.one import changes
-from benchmarks.federate.simulate import alone, ensembles, federate, measured, owners, traffic
+from benchmarks.federate.simulate import alone, ensembles, federate, measured, own_seed, owners, traffic
 from mtmed.config import parse
 from mtmed.errors import UserError
+from mtmed.models.multitask import build
 from mtmed.registry import names
 from tests import tiny
 
@@ -84,6 +85,21 @@ def test_rounds_are_the_products_own_and_repeatable(strategy):
     assert bool(tiny.differing(seen[1][1]["alder"], seen[1][1]["birch"])) == (strategy == "fedbn")
     bytes_of = traffic(records)
     assert min(bytes_of.values()) > 4 * sum(v.numel() for v in seen[0][1]["alder"].values())
+
+
+def test_sites_apart_start_from_networks_of_their_own():
+    one_step = {"training": tiny.training(steps=1, learning_rate=1e-6).model_dump(), "federation": {"rounds": 1}}
+    found = {}
+    for alignment in ("nothing", "l2"):
+        raw = config("mine", mine={"merge": "labels", "alignment": alignment}).model_dump(mode="json")
+        settings = parse(raw | one_step | {"federation": raw["federation"] | one_step["federation"]})
+        federate(settings, SITES, lambda _, models, a=alignment: found.update({a: states(models)["alder"]}), apart=True)
+    own = [tiny.state(build(settings.architecture, own_seed(settings, site))) for site in SITES]
+    name = next(name for name, value in own[0].items() if value.ndim > 1 and name.startswith("encoder"))
+    assert tiny.differing(*own)
+    mean = (own[0][name] + own[1][name]) / 2
+    assert torch.allclose(found["nothing"][name], mean, atol=1e-4), "of as many studies at each site"
+    assert tiny.differing(found["nothing"], found["l2"])
 
 
 def states(models):

@@ -127,3 +127,13 @@ def test_real_images_where_a_phantom_would_be_written(folder):
 def test_a_site_named_like_a_phantom_is_looked_at_all_the_same():
     with pytest.raises(UserError, match="site 'alder' has no raw studies"):
         check_params(written({"alder": {"dataset": "manifest", "raw": "films"}}), "mark")
+
+
+def test_a_model_that_a_site_brings_is_looked_for_before_anything_runs():
+    site = {"alder": {"dataset": "manifest", "raw": "data/raw/alder", "start": "weights/own.safetensors"}}
+    together = {"federation": {"strategy": "fedavg"}}
+    with pytest.raises(UserError, match=r"site 'alder': no model at weights/own\.safetensors"):
+        check_params(written(site, **together), "mark")
+    assert not Path("mark").exists()
+    with pytest.raises(UserError, match=r"expected a file below weights/, .*; got /own"):
+        check_params(written({"alder": site["alder"] | {"start": "/own"}}, **together), "mark")

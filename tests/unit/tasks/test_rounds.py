@@ -13,8 +13,10 @@ from mtmed.aggregation.strategy import NAMED
 from mtmed.config import parse
 from mtmed.data import store
 from mtmed.errors import UserError
+from mtmed.models.multitask import build
 from mtmed.registry import names
 from mtmed.training.corrections import prior, scaffold
+from mtmed.types import GlobalModel
 from tasks import federation
 from tasks import train_site as train_site_module
 from tasks.exchange import Exchange
@@ -669,3 +671,69 @@ def test_a_coded_update_that_is_odd_is_refused(world, harm):
         run.exchange.put(answers[1]["key"], save(tensors, said))
         turns.take(answers)
     assert list(federation.aggregate_round(run, config, 0, turns)["aggregate"]["refused"]) == ["birch"]
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A model that a site brings: another initialisation, and for one head only."""
+    heads = tuple(head for head in tiny.HEADS if head.kind == "classification")
+    net = build(replace(tiny.architecture(), heads=heads), 7)
+    path = tmp_path / "own.safetensors"
+    path.write_bytes(checkpoint.model_bytes(GlobalModel(0, checkpoint.weights(net)), net.architecture))
+    return path, checkpoint.weights(net)
+
+
+def bringing(places, path):
+    return places | {"birch": replace(places["birch"], start=path)}
+
+
+def test_a_site_starts_its_first_round_from_the_model_that_it_brings(world, own, monkeypatch):
+    config, places = world("mine", {"mine": {"merge": "labels", "alignment": "l2"}})
+    places, seen = bringing(places, own[0]), []
+    usual = train_site_module.local_round
+    monkeypatch.setattr(
+        train_site_module, "local_round", lambda net, *a: seen.append((a[2], checkpoint.weights(net))) or usual(net, *a)
+    )
+    run = played(config, places)
+    at = {(site, round): net for (site, net), round in zip(seen, (0, 0, 1, 1), strict=True)}
+    drawn, after = global_model(run, 0).mean, global_model(run, 1).mean
+    for name, value in at["birch", 0].items():
+        assert torch.equal(value, own[1].get(name, drawn[name])), "a head that it lacks is the federation's"
+    assert any(not torch.equal(own[1][name], drawn[name]) for name in own[1])
+    assert all(torch.equal(at["alder", 0][n], drawn[n]) for n in drawn)
+    assert all(torch.equal(at[site, 1][n], after[n]) for site in places for n in after)
+
+
+def test_what_a_site_brings_is_a_part_of_the_run_and_of_its_lineage(world, own):
+    config, places = world("mine", {"mine": {"merge": "labels"}})
+    run = federation.open_run(config, survey(config, places))
+    with_own_start = bringing(places, own[0])
+    other = federation.open_run(config, survey(config, with_own_start))
+    assert other.key != run.key
+    assert reference_key(config, [with_own_start["birch"]]) != reference_key(config, [places["birch"]])
+    play(config, with_own_start, other, 1)
+    key = update_key(other.key, 0, "birch")
+    said = checkpoint.read_update(other.exchange.get(key)).lineage
+    assert said["start"].startswith("sha256:")
+    assert "start" not in checkpoint.read_update(other.exchange.get(update_key(other.key, 0, "alder"))).lineage
+
+
+@pytest.mark.parametrize(
+    ("strategy", "file", "message"),
+    [
+        ({"merge": "labels"}, "nowhere", r"site 'birch': no model at .*nowhere.*: put it there, or take `start` out"),
+        ({"merge": "labels"}, "wide", "expected a start with encoder 'test_convnext' and 8 channels, got .* and 16 in"),
+        ({"merge": "labels"}, "classes", r"do not fit the architecture .*'heads\.malignancy"),
+        ({"merge": "labels", "order": "relay"}, "own", "has sites train in turn.*choose order: together"),
+    ],
+)
+def test_what_cannot_be_started_from_is_told_before_anything_is_trained(world, own, tmp_path, strategy, file, message):
+    config, places = world("mine", {"mine": strategy})
+    said = tiny.architecture(heads=[replace(tiny.CLASSIFICATION, classes=("one", "two", "three"))])
+    for name, architecture in {"wide": replace(tiny.architecture(), channels=16), "classes": said}.items():
+        weights = checkpoint.weights(build(architecture))
+        model = checkpoint.model_bytes(GlobalModel(0, weights), architecture)
+        (tmp_path / f"{name}.safetensors").write_bytes(model)
+    path = own[0].with_stem(file)
+    with pytest.raises(UserError, match=message):
+        survey(config, bringing(places, path))
