@@ -112,7 +112,7 @@ CELLS = {
         replace(BASE, name="fed-labels", complete=True),
         replace(BASE, name="fed-epochs-1", epochs=1),
         replace(BASE, name="fed-epochs-4", epochs=4),
-        replace(BASE, name="fed-rounds-20", rounds=20, shown=(1, 3, 5, 10)),
+        replace(BASE, name="fed-rounds-20", rounds=20, epochs=5, shown=(1, 3, 5, 10)),  # the same training, cut finer
         replace(BASE, name="fed-sites-16", copies=4),
         *(replace(BASE, name=f"fed-fifth-{kind}", fifth=kind) for kind in ("honest", "flipped", "forged")),
         replace(BASE, name="fed-apart", apart=True, rounds=6, shown=(1, 2, 4)),
