@@ -23,7 +23,7 @@ class Order(_base.Order):
     Attributes:
         chain: how many sites train in turn; 0: all of them.
         relayed: the share of the rounds, from the first, in which they do. In those that are left all train side by
-            side, so that no site has the last word. It cost masks and boxes where it was measured (docs/decisions/0028).
+            side, so that no site has the last word; that cost masks and boxes (docs/decisions/0028).
     """
 
     chain: float = 0
