@@ -10,7 +10,7 @@ MARGIN = -0.01  # no worse than this is as good
 OURS, LOCAL, POOLED = "bayes", "alone", "pooled"
 FEW, FEW_MARGIN = 4, -0.005
 TOGETHER, AVERAGES = f"{OURS}@order=together", ("fedavg", "label_aware", "masks_only")
-IN_FEW = f"bayes@federation.coding.bits={FEW}"
+IN_FEW = f"{OURS}@federation.coding.bits={FEW}"
 HEADS = {"lesion_segmentation": "dice", "lesion_detection": "map50", "malignancy": "auroc", "pneumonia": "auroc"}
 MASKS = "lesion_segmentation"
 FILM_HEADS = {
