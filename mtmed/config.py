@@ -77,6 +77,17 @@ class Config(Spec):
             )
         return self
 
+    @model_validator(mode="after")
+    def _freeze_only_what_has_learnt(self) -> "Config":
+        if self.training.freeze_encoder and (
+            self.model.pretrained in (None, "missing") or self.model.pretrained_missing == "scratch"
+        ):
+            raise ValueError(
+                "training.freeze_encoder: expected model.pretrained, and model.pretrained_missing 'error': an encoder "
+                "that starts from scratch and is frozen learns nothing"
+            )
+        return self
+
     @property
     def strategy(self) -> Strategy:
         """How the sites' updates are aggregated."""

@@ -153,6 +153,8 @@ class TrainingSpec(Spec):
         sampling: balanced: studies of rarely labelled heads are drawn more often; uniform: each once.
         average: the weights that leave are the mean of those after each step from this share of the round on
             (Izmailov et al. 2018); 1: those after the last.
+        freeze_encoder: only the decoders learn: for pretrained weights that are good enough. With `federation.coding`
+            the encoder takes no bytes then, because it is where it was.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -168,6 +170,7 @@ class TrainingSpec(Spec):
     augment: bool = True
     sampling: Literal["uniform", "balanced"] = "balanced"
     average: float = Field(default=1.0, ge=0, le=1)
+    freeze_encoder: bool = False
 
 
 class GateSpec(Spec):

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.federate import cells
+from benchmarks.federate import cells, elsewhere
 from benchmarks.federate.one import changes, run_one
 
 app = typer.Typer(add_completion=False)
@@ -25,6 +25,12 @@ app = typer.Typer(add_completion=False)
 @app.callback()
 def _commands() -> None:
     """Strategies of the federation against each other."""
+
+
+@app.command("pretrain")
+def pretrained() -> None:
+    """Train an encoder on other patients, for arms with model.pretrained=weights/elsewhere.safetensors."""
+    elsewhere.pretrain()
 
 
 @app.command()

@@ -17,7 +17,7 @@ from mtmed.types import Batch, HeadSpec, Study
 def precision(
     model: MultiTask, studies: Sequence[Study], spec: TrainingSpec, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """P = sum_h n[h] F[h] by parameter name; names that no label reaches are absent (exactly zero).
+    """P = sum_h n[h] F[h] by parameter name; names that no label reaches, and frozen ones, are absent (exactly zero).
 
     F[h] is the mean squared gradient of the head's own unweighted likelihood over at most `fisher_images`
     labelled images. A micro-batch's mean gradient, squared, is multiplied back by its size: unbiased where the
@@ -43,7 +43,7 @@ def _fisher(
 ) -> dict[str, Tensor]:
     """F[h] by parameter name, from a random sample of labelled studies."""
     order = torch.randperm(len(studies), generator=generator)[: spec.fisher_images].tolist()
-    named = list(model.named_parameters())
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     squares: dict[str, Tensor] = {}
     for batch in _micro_batches([studies[i] for i in order], head, spec.fisher_micro_batch):
         gradients = _gradients(model, batch, head.name, spec, [p for _, p in named])

@@ -52,12 +52,12 @@ def train(
     """
     place = next(model.parameters()).device
     heads = model.architecture.heads
+    _switch_on(model, spec)
     adam = optimizer.build(model, studies, spec)
     optimizer.restore(adam, model, kept or {})
     per_epoch = math.ceil(len(studies) / spec.batch_size)
     steps = spec.steps or spec.epochs * per_epoch
     losses: dict[str, list[float]] = defaultdict(list)
-    model.train()
     guard = Guard(model)
     average = AveragedModel(model) if spec.average < 1 else None
     feed = _endless(studies, heads, spec, generator)
@@ -79,6 +79,12 @@ def train(
             kept.clear()
             kept.update(optimizer.moments(adam, model))
     return {head: sum(values) / len(values) for head, values in losses.items()}
+
+
+def _switch_on(model: MultiTask, spec: TrainingSpec) -> None:
+    model.train()
+    if spec.freeze_encoder:
+        model.encoder.requires_grad_(False).eval()  # running statistics stay as well
 
 
 def labels(studies: Sequence[Study], heads: Iterable[str]) -> dict[str, int]:

@@ -13,13 +13,14 @@ Moments = dict[str, Tensor]  # {"<parameter>/<quantity>": value}
 
 
 def build(model: MultiTask, studies: Sequence[Study], spec: TrainingSpec) -> torch.optim.Optimizer:
-    """Decay on matrices only, and not on the predictors' class rows; heads without a label are left out."""
+    """Decay on matrices only, and not on the predictors' class rows; heads without a label and what is frozen are left
+    out."""
     labelled = {head for s in studies for head, known in s.labelled.items() if known.any()}
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         parts = name.split(".")
-        if parts[0] == "heads" and parts[1] not in labelled:
+        if not parameter.requires_grad or (parts[0] == "heads" and parts[1] not in labelled):
             continue
         matrix = parameter.ndim > 1 and "predictor" not in name and "cls_logits" not in name
         (matrices if matrix else rest).append(parameter)

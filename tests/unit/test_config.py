@@ -115,6 +115,7 @@ MISTAKES = [
     ("model:pretrained", "weights/../w.pth", "expected hub, or a file below weights/"),
     ("model:pretrained", "weights", "expected hub, or a file below weights/"),
     ("model:pretrained_missing", "ignore", "model.pretrained_missing: .*'error' or 'scratch', got 'ignore'"),
+    ("training", {"freeze_encoder": True}, "training.freeze_encoder: expected model.pretrained"),
     # something missing, empty, or of the wrong shape
     ("sites", {}, "sites: .*at least 1 item"),
     ("heads", {}, "heads: .*at least 1 item"),

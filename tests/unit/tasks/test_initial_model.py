@@ -50,7 +50,7 @@ def configured(pretrained=str(FILE), **changes):
         },
         "image": {"size": tiny.SIZE},
         "model": {"encoder": "test_convnext", "channels": 8, "pretrained": pretrained, **changes.pop("model", {})},
-        "training": tiny.training(epochs=1).model_dump(),
+        "training": tiny.training(epochs=1, freeze_encoder=changes.pop("frozen", False)).model_dump(),
         "federation": {"rounds": 1, "strategy": "local", "exchange": "exchange", **changes},
     }
     return parse(raw)
@@ -115,6 +115,26 @@ def test_the_weights_are_in_the_lineage_and_another_file_is_another_run():
     before = alone(other).mean
     write(moved, 3)
     assert tiny.differing(before, alone(settled(configured(str(moved)))).mean), "a reference of its own"
+
+
+def test_a_frozen_encoder_stays_and_takes_no_bytes_in_few_bits():
+    def sent(frozen):
+        config = settled(configured(frozen=frozen, rounds=2, strategy="bayes", coding={"bits": 8}))
+        run = opened(config)
+        for round in range(2):
+            turns = federation.turns(run, config, round)
+            for jobs in turns:
+                turns.take([train_site(place(), job) for job in jobs])
+            federation.close_round(run, config, federation.aggregate_round(run, config, round, turns))
+        last = checkpoint.read_model(run.exchange.get(model_key(run.key, 2)))[0]
+        return tiny.differing(start(run).mean, last.mean), run.records[1]["sites"][0]["sent"]
+
+    moved, few = sent(frozen=True)
+    assert moved
+    assert all(name.startswith("heads.") for name in moved)
+    moved, many = sent(frozen=False)
+    assert any(name.startswith("encoder.") for name in moved)
+    assert few < 0.7 * many
 
 
 def test_missing_weights_end_it_or_are_done_without_as_told(capsys):

@@ -53,6 +53,16 @@ def test_it_is_never_negative_and_finite():
     assert sum(bool(v.any()) for v in found.values()) > 0.9 * len(found)
 
 
+def test_what_is_frozen_has_none_and_the_rest_is_the_same():
+    net = tiny.network("test_convnext")
+    net.encoder.requires_grad_(False)
+    spec = tiny.training(fisher_images=64, fisher_micro_batch=1)
+    found = precision(net, tiny.studies(), spec, tiny.seeds("site"))
+    whole = measured(tiny.studies())
+    assert found.keys() == {n for n in whole if n.startswith("heads.")}
+    assert all(torch.equal(found[name], whole[name]) for name in found)
+
+
 @pytest.mark.parametrize("head", [h.name for h in tiny.HEADS])
 def test_a_head_without_labels_has_none(head):
     labelled = {h.name: ALL for h in tiny.HEADS} | {head: [False, False]}

@@ -61,6 +61,14 @@ def test_training_leaves_the_global_generator_untouched():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("encoder", ["test_convnext", "test_resnet"])  # the second has running statistics
+def test_a_frozen_encoder_stays_to_the_bit_and_every_decoder_learns(encoder):
+    after, _ = trained(tiny.studies(), encoder=encoder, weight_decay=0.5, freeze_encoder=True)
+    moved = tiny.differing(after, tiny.state(tiny.network(encoder)))
+    assert not {name for name in moved if name.startswith("encoder.")}
+    assert {name.split(".")[1] for name in moved} == {h.name for h in tiny.HEADS}
+
+
 @pytest.mark.parametrize("head", [h.name for h in tiny.HEADS])
 def test_a_head_without_labels_does_not_move_at_all(head):
     labelled = {h.name: ALL for h in tiny.HEADS if h.name != head}
