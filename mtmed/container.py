@@ -100,6 +100,14 @@ def opened(path: Path, kind: str, origin: str) -> tuple[Parts, dict[str, Any]]:
     return {part: _Lazy(file, names) for part, names in _sorted(file.keys()).items()}, header
 
 
+def is_ours(path: Path) -> bool:
+    """Whether it is a safetensors file that mtmed wrote."""
+    try:
+        return KEY in (safe_open(path, "pt").metadata() or {})
+    except SafetensorError:
+        return False
+
+
 def read_header(text: str, kind: str | None, origin: str) -> dict[str, Any]:
     """What `header_text` wrote, without format and kind; raises as `unpack`."""
     with expected_header(origin):

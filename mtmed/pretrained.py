@@ -14,9 +14,12 @@ from safetensors.torch import save
 from timm.models import load_state_dict
 from torch import Tensor
 
+from mtmed import checkpoint
+from mtmed.container import is_ours
 from mtmed.errors import UserError
 from mtmed.models import encoder
 from mtmed.models.adapt import adapted, floats, quiet, unused
+from mtmed.models.multitask import head_of
 
 
 class Missing(UserError):
@@ -37,7 +40,7 @@ class Weights:
 
 
 def from_file(path: Path, name: str, image_size: int) -> Weights:
-    """The weights in a file, as timm or `torch.save` of a timm model's state wrote it.
+    """The weights in a file, as timm or `torch.save` of a timm model's state wrote it; the encoder of an mtmed model.
 
     Raises:
         Missing: no such file.
@@ -46,13 +49,30 @@ def from_file(path: Path, name: str, image_size: int) -> Weights:
     if not path.is_file():
         raise Missing(f"no weights at {path}: put the file there, or take model.pretrained out to start from scratch")
     try:
-        state = _read(path)
-        tensors = adapted(state, name, image_size)
+        tensors = (_of_a_model if is_ours(path) else _of_timm)(path, name, image_size)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    return Weights(tensors, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _of_a_model(path: Path, name: str, image_size: int) -> dict[str, Tensor]:
+    model, architecture = checkpoint.read_model(path.read_bytes(), "it")
+    tensors = {n.removeprefix("encoder."): value for n, value in model.mean.items() if head_of(n) is None}
+    wanted = floats(encoder.build(name, image_size))
+    if {n: v.shape for n, v in tensors.items()} != {n: v.shape for n, v in wanted.items()}:
+        raise UserError(
+            f"it is a model with encoder {architecture.encoder!r} for images of {architecture.image_size} pixels: "
+            f"expected {name!r}, which fits {image_size}"
+        )
+    return tensors
+
+
+def _of_timm(path: Path, name: str, image_size: int) -> dict[str, Tensor]:
+    state = _read(path)
+    tensors = adapted(state, name, image_size)
     if odd := unused(state, name, image_size):
         print(f"{path}: {len(odd)} of {len(state)} tensors have no place in {name}, the first {odd[0]!r}", flush=True)
-    return Weights(tensors, hashlib.sha256(path.read_bytes()).hexdigest())
+    return tensors
 
 
 def from_hub(name: str, image_size: int) -> Weights:

@@ -11,8 +11,11 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from mtmed import checkpoint
 from mtmed.errors import UserError
 from mtmed.pretrained import Missing, from_file, from_hub
+from mtmed.types import GlobalModel, SiteUpdate
+from tests import tiny
 
 NAME, SIZE = "test_convnext", 64
 
@@ -36,6 +39,25 @@ def test_safetensors_and_torch_files_with_the_wrappings_of_training_are_the_same
     for other in others:
         assert other.sha256 != one.sha256, "another file"
         assert all(torch.equal(one.tensors[name], value) for name, value in other.tensors.items())
+
+
+def test_of_a_model_that_mtmed_wrote_it_is_the_encoder(tmp_path):
+    net, path = tiny.network(NAME), tmp_path / "global.safetensors"
+    path.write_bytes(checkpoint.model_bytes(GlobalModel(3, checkpoint.weights(net)), net.architecture))
+    found = from_file(path, NAME, tiny.SIZE)
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    wanted = {f"encoder.{name}": value for name, value in found.tensors.items()}
+    assert wanted.keys() == {name for name in checkpoint.weights(net) if name.startswith("encoder.")}
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in wanted.items())
+    with pytest.raises(UserError, match=r"global.safetensors: it is a model with encoder 'test_convnext' .*'test_vit'"):
+        from_file(path, "test_vit", tiny.SIZE)
+
+
+def test_an_update_is_no_weights(tmp_path):
+    update = SiteUpdate("alder", 0, checkpoint.weights(tiny.network(NAME)), {}, {}, 1)
+    (tmp_path / "w.safetensors").write_bytes(checkpoint.update_bytes(update))
+    with pytest.raises(UserError, match=r"w.safetensors: it is no model"):
+        read(tmp_path / "w.safetensors")
 
 
 class Bomb:
