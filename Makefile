@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check ui prefect worker real bench clean
+.PHONY: help venv demo test check ui prefect worker real bench evidence clean
 
 PYTHON ?= python3
 PORT ?= 5000
@@ -94,6 +94,10 @@ bench: venv ## every figure that the docs quote
 	python -m benchmarks.scale --images 2000
 	python -m benchmarks.latency
 	python -m benchmarks.tiles
+
+evidence: venv ## every run behind docs/results.md that has no rows yet: days on two cores [DATA=folder, for real films]
+	python -m benchmarks.matrix $(if $(DATA),--data "$(DATA)") $(ARGS)
+	python -m benchmarks.claims --write
 
 clean: ## remove what can be made again; keeps data/raw, .dvc/cache, MLflow's store and .venv
 	rm -rf .mtmed .prefect data/prepared models reports build dist

@@ -9,13 +9,12 @@ Rows are written as runs end (benchmarks/results), and a run whose rows are ther
 comparison goes on where it was. `python -m benchmarks.claims` says what follows from them.
 """
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmarks import pool
 from benchmarks.compare import arms, cells, cost
 from benchmarks.compare.train import run as run_one
 
@@ -55,10 +54,7 @@ def run(
     wanted = seeds.split(",") if seeds else cells.find(cell).seeds
     for label in labels:
         arms.find(label)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(run_one, cell, label, seed, data) for seed in wanted for label in labels]
-        for done in runs:
-            done.result()
+    pool.run(run_one, cell, labels, wanted, data, jobs)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ params.yaml (training.average=0.5). `alone` and `pooled` are the references. Row
 (benchmarks/results), and a run whose rows are there is not made again.
 """
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmarks import pool
 from benchmarks.federate import cells, elsewhere
 from benchmarks.federate.one import changes, run_one
 
@@ -46,10 +45,7 @@ def run(
     wanted = seeds.split(",") if seeds else cells.find(cell).seeds
     for label in labels:
         cells.find(cell).config(changes(label), wanted[0])
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        runs = [pool.submit(run_one, cell, label, seed, data) for seed in wanted for label in labels]
-        for done in runs:
-            done.result()
+    pool.run(run_one, cell, labels, wanted, data, jobs)
 
 
 if __name__ == "__main__":
