@@ -85,7 +85,7 @@ worker: need-SITE venv ## serve a site's own flow: SITE=name [SITE_FILE=name.yam
 real: need-DATA venv ## the same chain on a folder of real manifests: DATA=folder [FOLD=0]
 	python -m experiments.real.run --data "$(DATA)" --fold $(FOLD)
 
-bench: venv ## every figure that the docs quote
+bench: venv ## speed and size: the trainer, the chain, preparation at scale, ONNX, tiles
 	python -m benchmarks.run $(ARGS)
 	python -m benchmarks.trainer
 	python -m benchmarks.trainer --encoder pvt_v2_b0 --size 128 --batch 16 --steps 8

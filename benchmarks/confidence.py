@@ -1,7 +1,7 @@
 """What confidence costs and brings: temperature scaling, Monte-Carlo dropout, an ensemble; plain sigmoid as yardstick.
 
     nice python -m benchmarks.confidence            # adds the rows that are missing to results/confidence.csv
-    python -m benchmarks.confidence --table         # prints the tables of docs/results.md from the rows
+    python -m benchmarks.confidence --table         # prints the tables of docs/decisions/0019 from the rows
 
 Phantoms of 64 pixels; models trained on all sites together, and (arm `federated`) as the product trains them. A run is
 an arm and a seed; members of the ensemble of seed s are the models of seeds s, s + 1 and s + 2. `<arm>-temperature` is

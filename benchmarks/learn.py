@@ -1,4 +1,4 @@
-"""What a configuration learns, without servers: the default's federation on other phantoms than the default's.
+"""What a configuration learns, without servers: the federation of params.yaml on other phantoms than its own.
 
     python -m benchmarks.learn --set federation.rounds=24 --set training.steps=7 [--restart | --pooled]
     python -m benchmarks.learn --params experiments/real/params.yaml --prepared experiments/real-fold-0/data/prepared
@@ -8,7 +8,6 @@ keeps them), and prepared data can be tested on another split than the reported 
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ import torch
 import typer
 import yaml
 
+from benchmarks.plain import federated
 from mtmed import checkpoint
 from mtmed.config import Config, parse
 from mtmed.data import store
@@ -26,11 +26,8 @@ from mtmed.models.multitask import MultiTask, build
 from mtmed.phantoms import write
 from mtmed.training.local import Span, train
 from mtmed.training.observe import observe
-from mtmed.training.optimizer import Moments
 from mtmed.training.seeds import generator
-from mtmed.types import GlobalModel, SiteUpdate, Study
-from tasks.stopwatch import Stopwatch
-from tasks.train_site import local_round
+from mtmed.types import Study
 
 TRAIN, TEST = {"patients": 90, "seed": 100}, {"patients": 150, "seed": 900, "broken": 0}
 FOLD = 1  # of TRAIN; the other folds train
@@ -94,22 +91,7 @@ def _written(config: Config, name: str, changes: dict[str, int]) -> Sites:
 
 
 def _federated(config: Config, studies: Sites, restart: bool) -> MultiTask:
-    model = GlobalModel(0, checkpoint.weights(build(config.architecture, config.federation.seed)))
-    kept: dict[str, Moments] = {site: {} for site in studies}
-    kinds, state = {h.name: h.kind for h in config.heads.values()}, dict[str, torch.Tensor]()
-
-    def one(site: str) -> SiteUpdate:
-        net = checkpoint.network(model.mean, config.architecture)
-        moments: Moments = {} if restart else kept[site]
-        return local_round(net, studies[site], config, site, model.round, Stopwatch(), moments)
-
-    with ThreadPoolExecutor(config.federation.concurrency) as pool:
-        for _ in range(config.federation.rounds):
-            merged = config.strategy.aggregate(
-                model, list(pool.map(one, studies)), kinds, state, architecture=config.architecture
-            )
-            model, state = merged.model, merged.state
-    return checkpoint.network(model.mean, config.architecture)
+    return checkpoint.network(federated(config, studies, restart).mean, config.architecture)
 
 
 def _pooled(config: Config, studies: Sites) -> MultiTask:

@@ -22,7 +22,7 @@ def predict(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results; made if it is not there.")],
     modality: Annotated[
         str | None,
-        typer.Option(metavar="M", help="mammography or chest_xray, where neither file nor model says."),
+        typer.Option(metavar="M", help="mammography, chest_xray or ultrasound, where neither file nor model says."),
     ] = None,
     uncertainty: Annotated[bool, typer.Option("--uncertainty", help="Write a map of each mask's entropy.")] = False,
     store: Store = None,
@@ -39,12 +39,12 @@ def predict(
         float | None, typer.Option(metavar="SHARE", help="Of a tile that lies on the next; default: 0.25.")
     ] = None,
 ) -> None:
-    """Predict images: masks, boxes, probabilities.
+    """Predict images: masks, boxes, probabilities, measurements.
 
     All are in the pixels of the image. Of film.dcm it writes, to DIR and nowhere else,
 
     \b
-      film.json                  probabilities, boxes (x1 y1 x2 y2, all above a score of 0.05), the area
+      film.json                  probabilities, measurements, boxes (x1 y1 x2 y2, all above a score of 0.05), the area
                                  and confidence of each mask (the Dice that it expects by its own
                                  probabilities; null if it is empty), the names of the mask files,
                                  modality, spacing in mm, and the model's round, lineage and temperatures

@@ -1,4 +1,4 @@
-"""Modules found by their name: a data set, a head kind or a strategy is one file in its package."""
+"""Modules found by their name: a data set, a head kind or a part of a strategy is one file in its package."""
 
 from functools import cache
 from importlib import import_module

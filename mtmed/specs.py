@@ -130,8 +130,8 @@ class ModelSpec(Spec):
         pretrained_missing: what to do where there is no such file, or no network.
     """
 
-    encoder: str = "pvt_v2_b0"
-    channels: int = Field(default=64, ge=8)
+    encoder: str = "mtmedformer_tiny"
+    channels: int = Field(default=32, ge=8)
     pretrained: str | None = None
     pretrained_missing: Literal["error", "scratch"] = "error"
 
@@ -164,7 +164,7 @@ class TrainingSpec(Spec):
     weight_decay: float = Field(default=0.05, ge=0)
     warmup_rounds: float = Field(default=1.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
     fisher_images: int = Field(default=64, ge=1, le=64)
     fisher_micro_batch: int = Field(default=8, ge=1)
     augment: bool = True

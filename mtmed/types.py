@@ -118,7 +118,7 @@ class SiteUpdate:
         labelled: labelled training images per head.
         examples: training images in all.
         metrics: training losses and validation metrics, flat.
-        lineage: data hash, code hash, config hash, architecture.
+        lineage: hashes of code, configuration and run, and of the weights that it started from, if there were any.
         gradient: the mean gradient of the site's steps, by name, if the strategy wants it.
     """
 

@@ -1,5 +1,6 @@
-"""How the updates of the sites become the next global model: a merge, then a server's step.
+"""How the updates of the sites become the next global model: an order, an alignment, a merge, a
+server's step, and what sites keep.
 
-A strategy (mtmed/aggregation/strategy.py) is a named combination of them. Each merge is a file in merges/, each
-server's optimiser one in servers/; what they have in common starts with _ there.
+A strategy (mtmed/aggregation/strategy.py) is a named combination of them. Each is a file in orders/, alignments/,
+merges/, servers/ or personal/; what they have in common starts with _ there.
 """

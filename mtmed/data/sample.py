@@ -38,7 +38,7 @@ class Made:
 
     Attributes:
         digest: of the picture at its own size, the same for the same pixels in any file.
-        likeness: [8] uint32, the perceptual hash.
+        likeness: [16] uint16, the perceptual hash.
         flags: (kind, what) each.
     """
 
