@@ -162,8 +162,7 @@ def read_update(data: bytes, origin: str = "the update", known: Known | None = N
         UserError: not one of our update files; `origin` names it.
     """
     tensors, header = unpack(data, "update", origin, known)
-    with expected_header(origin):
-        return SiteUpdate(**{**header, **tensors})
+    return _update(tensors, header, origin)
 
 
 def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
@@ -173,8 +172,16 @@ def open_update(path: Path, origin: str = "the update") -> SiteUpdate:
         UserError: not one of our update files; `origin` names it.
     """
     tensors, header = opened(path, "update", origin)
+    return _update(tensors, header, origin)
+
+
+def _update(tensors: Parts, header: Mapping[str, Any], origin: str) -> SiteUpdate:
     with expected_header(origin):
-        return SiteUpdate(**{**header, **tensors})
+        update = SiteUpdate(**{**header, **tensors})
+        counts = [update.round, update.examples, *update.labelled.values()]
+        if not all(type(count) is int for count in counts):
+            raise ValueError(f"counts {counts}")
+        return update
 
 
 def _parts(content: GlobalModel | SiteUpdate) -> Parts:

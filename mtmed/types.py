@@ -118,7 +118,7 @@ class SiteUpdate:
         labelled: labelled training images per head.
         examples: training images in all.
         metrics: training losses and validation metrics, flat.
-        lineage: hashes of code, configuration and run, and of the weights that it started from, if there were any.
+        lineage: hashes of the data and the code, the run's key, and the hash of a model that the site brought.
         gradient: the mean gradient of the site's steps, by name, if the strategy wants it.
     """
 

@@ -40,11 +40,14 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     remembered = _remembered(exchange, run, before.round)
     with ExitStack() as files:
         sites, unreadable = _open(exchange, updates, files)
+        if not sites:
+            whose, why = next(iter(unreadable.items()))
+            raise UserError(f"round {before.round}: all updates are refused; that of site {whose!r}: {why}")
         merged = config.strategy.aggregate(before, sites, kinds, remembered, gate, architecture)
     refused = unreadable | merged.refused
     for site, why in refused.items():
         print(f"round {merged.model.round}: the update of {site} is refused: {why}", flush=True)
-        if config.strategy.shares:  # else the site goes on from its own
+        if config.strategy.shares and exchange.exists(updates[site]):  # else the site goes on from its own
             exchange.move(updates[site], refused_key(run, before.round, site))
     key = model_key(run, merged.model.round)
     if merged.state:

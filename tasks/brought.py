@@ -21,10 +21,15 @@ def expect_fitting(place: Place, config: Config) -> None:
     """
     if place.start is None:
         return
+    if config.training.freeze_encoder:
+        raise UserError(
+            f"site {place.site!r} starts from a model of its own, and training.freeze_encoder is true: a merge of two "
+            "encoders would stay as it is for ever; take one of the two out"
+        )
     sites, rounds = list(config.sites), config.federation.rounds
     if len(config.strategy.order.chains(sites, 0, rounds)) < len(sites):
         raise UserError(
-            f"site {place.site!r} starts from its own {place.start}, and strategy {config.federation.strategy!r} has "
+            f"site {place.site!r} starts from a model of its own, and strategy {config.federation.strategy!r} has "
             "sites train in turn, each from the model of the one before it: choose order: together, with an alignment"
         )
     net = build(config.architecture)
@@ -35,19 +40,29 @@ def started(place: Place, config: Config, mean: Mapping[str, Tensor]) -> dict[st
     """What the site starts from: the values of its own model, and for heads that this has not, those of `mean`.
 
     Raises:
-        UserError: no such file, no model, or another encoder or width.
+        UserError: no such file, no model, or another encoder, width, or meaning of a head. It names no path: it may
+            travel.
     """
     if place.start is None:
         return dict(mean)
     if not place.start.is_file():
-        raise UserError(f"site {place.site!r}: no model at {place.start}: put it there, or take `start` out")
-    model, found = checkpoint.read_model(place.start.read_bytes(), str(place.start))
+        raise UserError(
+            f"site {place.site!r}: no model {place.start.name!r} where `start` says: put it there, or take `start` out"
+        )
+    model, found = checkpoint.read_model(place.start.read_bytes(), f"the start of site {place.site!r}")
     wanted = config.architecture
     if (found.encoder, found.channels) != (wanted.encoder, wanted.channels):
         raise UserError(
             f"site {place.site!r}: expected a start with encoder {wanted.encoder!r} and {wanted.channels} channels, "
-            f"got {found.encoder!r} and {found.channels} in {place.start}"
+            f"got {found.encoder!r} and {found.channels}"
         )
+    for head in found.heads:
+        meant = config.heads.get(head.name)
+        if meant and (meant.kind, meant.classes) != (head.kind, head.classes):
+            raise UserError(
+                f"site {place.site!r}: its start has a head {head.name!r} of kind {head.kind!r} with classes "
+                f"{', '.join(head.classes)}: expected {meant.kind!r} with {', '.join(meant.classes)}, in this order"
+            )
     known = {"encoder", *config.heads}
     return dict(mean) | {name: value for name, value in model.mean.items() if part(name) in known}
 

@@ -39,6 +39,7 @@ def calibrate(
         model = replace(model, temperatures=dict(zip(mine["head"], mine["temperature"], strict=True)))
         keys[name] = calibrated_key(run, name)
         exchange.put(keys[name], checkpoint.model_bytes(model, architecture))
+    (folder / "global.safetensors").unlink(missing_ok=True)  # of an earlier strategy
     if "global" in keys:
         (folder / "global.safetensors").write_bytes(exchange.get(keys["global"]))
     return keys

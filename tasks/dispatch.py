@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.deployments import arun_deployment
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import task_run
+from prefect.states import Cancelling
 from prefect.tasks import Task
 
 from mtmed.config import Config
@@ -103,8 +104,21 @@ async def _at_deployment(work: str, job: Job, config: Config) -> dict[str, Any]:
         raise UserError(
             f"site {job.site!r} serves no deployment {name!r}: start it with `make worker SITE={job.site}`"
         ) from error
-    await asyncio.wait_for(_until_done(run.id, job.site), config.federation.timeout_s)
+    try:
+        await asyncio.wait_for(_until_done(run.id, job.site), config.federation.timeout_s)
+    except TimeoutError as error:
+        await _cancel(run.id)
+        raise UserError(
+            f"site {job.site!r} did not end its work, {work}, in {config.federation.timeout_s:g} s: see whether its "
+            "process still runs, or raise federation.timeout_s; rounds that are done are kept"
+        ) from error
     return dict(json.loads(exchange.get(answer_key(work, job))))
+
+
+async def _cancel(run_id: Any) -> None:
+    """Else the site would go on beside the run that asks again."""
+    async with get_client() as client:
+        await client.set_flow_run_state(run_id, Cancelling(), force=True)
 
 
 async def _until_done(run_id: Any, site: str) -> None:

@@ -32,7 +32,7 @@ Evidence = dict[str, tuple[list[Any], list[str]]]
 
 
 def evaluate_site(place: Place, job: Job) -> dict[str, Any]:
-    """Put the site's `SiteEvaluation` into the exchange; {key, bytes}."""
+    """Put the site's `SiteEvaluation` into the exchange; {site, key, sent}."""
     config = job.parsed()
     studies = store.read(place.data, None)
     test = [s for s in studies if s.split == "test"]

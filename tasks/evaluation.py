@@ -88,15 +88,17 @@ def publish(config: Config, run: Published, answers: Sequence[dict[str, Any]], c
     found = [text.from_json(exchange.get(a["key"]).decode(), a["key"]) for a in answers]
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    for evaluation in found:
-        (folder / f"{evaluation.site}.json").write_text(text.to_json(evaluation))
+    figures = [folder / f"{evaluation.site}.json" for evaluation in found]
+    for path, evaluation in zip(figures, found, strict=True):
+        path.write_text(text.to_json(evaluation))
     _overlays(config, folder / "overlays")
     primary = primary_metrics(config.heads.values(), by_kind(config))
     numbers = summary(found, primary)
     (folder.parent / "metrics.json").write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n")
     site_table(found).to_csv(folder.parent / "sites.csv", index=False)
     _curves(config, run).to_csv(folder.parent / "rounds.csv", index=False)
-    tracking.log_evaluation(config, run.key, _flat(numbers), folder.parent)
+    figures += [folder.parent / name for name in ("metrics.json", "sites.csv", "rounds.csv")]
+    tracking.log_evaluation(config, run.key, _flat(numbers), figures)
     model = Path(calibrated) / "global.safetensors"
     if model.is_file():
         tracking.log_calibrated(config, run.key, run.rounds, model)

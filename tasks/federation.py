@@ -47,9 +47,14 @@ def reference_jobs(config: Config, run: str) -> list[Job]:
 
 
 def _public(config: Config) -> dict[str, Any]:
-    """The configuration without what is a site's own affair: where its data lie and how they are read."""
+    """The configuration without what is a site's own affair: where its data lie and how they are read.
+
+    What a site brings is named where it works on this machine, which has no other file that says so.
+    """
     raw = config.model_dump(mode="json", exclude={"phantom"})
-    return raw | {"sites": {site: {"dataset": "manifest", "raw": "at the site"} for site in config.sites}}
+    local = config.federation.dispatch == "local"
+    sites = {name: {"start": site.start if local else None} for name, site in config.sites.items()}
+    return raw | {"sites": {name: {"dataset": "manifest", "raw": "at the site", **own} for name, own in sites.items()}}
 
 
 def open_run(config: Config, sites: Sequence[dict[str, Any]]) -> Run:
@@ -110,10 +115,8 @@ def aggregate_round(run: Run, config: Config, round: int, turns: Turns) -> dict[
     result["refused"] = turns.refuse(result["refused"])
     turns.forget()
     losses = [v for u in updates for k, v in u["metrics"].items() if k.startswith("train/")]
-    print(
-        f"round {round + 1} of {config.federation.rounds}: mean loss {sum(losses) / len(losses):.3f}",
-        flush=True,
-    )
+    said = f"mean loss {sum(losses) / len(losses):.3f}" if losses else "no batch had a label"
+    print(f"round {round + 1} of {config.federation.rounds}: {said}", flush=True)
     return {"round": round, "sites": updates, "aggregate": result, "measured": turns.hops.now}
 
 

@@ -1,11 +1,14 @@
 """What the coordinator asks of a site: plain values that travel as a flow's parameters, no tensors, no paths."""
 
+import re
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from mtmed import config as configuration
 from mtmed.config import Config
 from mtmed.errors import UserError
+
+RUN = re.compile("[0-9a-z]+")  # it becomes a folder's name in the site's own state
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,12 @@ def accept(raw: dict[str, Any], site: str) -> Job:
         raise UserError(f"site {site!r} was sent a job with other fields: {', '.join(odd)}; update both sides")
     if raw["site"] != site:
         raise UserError(f"site {site!r} was sent the job of site {raw['site']!r}: check the deployments' names")
-    return Job(**raw)
+    job = Job(**raw)
+    if not (isinstance(job.run, str) and RUN.fullmatch(job.run) and isinstance(job.round, int) and job.round >= 0):
+        raise UserError(
+            f"site {site!r} was sent run {job.run!r}, round {job.round!r}, which name no work of a federation"
+        )
+    return job
 
 
 def update_key(run: str, round: int, site: str) -> str:

@@ -129,7 +129,8 @@ class Tracker:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "global.safetensors"
             path.write_bytes(self.exchange.get(key))
-            registered = self.config.tracking.model if step == self.config.federation.rounds else None
+            last = step == self.config.federation.rounds and self.config.strategy.shares  # else nobody trained it
+            registered = self.config.tracking.model if last else None
             _log_model(self.experiment, self.parent, path, _model_name(step), step, registered)
 
     def __enter__(self) -> "Tracker":
@@ -157,12 +158,14 @@ class Tracker:
             self.client.set_registered_model_alias(name, "champion", str(max(mine)))
 
 
-def log_evaluation(config: Config, key: str, metrics: Mapping[str, float], figures: Path) -> None:
-    """The final test metrics and the figures, into the federation's parent run."""
+def log_evaluation(config: Config, key: str, metrics: Mapping[str, float], figures: Sequence[Path]) -> None:
+    """The final test metrics and the files of figures, into the federation's parent run; never a folder, which may hold
+    pictures of patients."""
     client, run = _found(config, key)
     now = int(time.time() * 1000)
     client.log_batch(_id(run), metrics=[Metric(f"test/{k}", v, now, 0) for k, v in metrics.items()])
-    client.log_artifacts(_id(run), str(figures), "figures")
+    for path in figures:
+        client.log_artifact(_id(run), str(path), "figures")
 
 
 def log_calibrated(config: Config, key: str, step: int, path: Path) -> None:

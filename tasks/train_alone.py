@@ -64,8 +64,8 @@ def own_model(place: Place, config: Config) -> Path:
 
 
 def reference_key(config: Config, places: Sequence[Place]) -> str:
-    """What a reference depends on: not the strategy, so that strategies share their references."""
-    depends = lineage.training(config, "local") | {"sites": [p.site for p in places]}
+    """What a reference depends on: not strategy, gate or coding, so that federations share their references."""
+    depends = lineage.training(config, "local") | {"sites": [p.site for p in places], "gate": {}, "coding": {}}
     data = ["/".join([p.digest(), *brought.origin(p).values()]) for p in places]
     return lineage.digest({"training": depends, "code": lineage.code(), "data": data})
 

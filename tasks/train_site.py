@@ -30,7 +30,7 @@ from tasks.wire import SiteWire
 
 
 def train_site(place: Place, job: Job) -> dict[str, Any]:
-    """Train at the site and put its update into the exchange; {key, bytes, metrics, labelled, spans}."""
+    """Train at the site and put its update into the exchange; {site, key, sent, received, metrics, labelled, spans}."""
     config = job.parsed()
     watch = Stopwatch()
     wire = SiteWire(place, job, config)

@@ -79,14 +79,19 @@ class Turns:
         return {name: self._sent(name, sites) for name, sites in self._members().items()}
 
     def shares(self, found: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float]]:
-        """{head: {site: share}} of those of chains: each site's part is that of its labelled images."""
+        """{head: {site: share}} of those of chains: each site's part is that of its labelled images.
+
+        Parts are alike in the encoder, and where no site of a chain has any.
+        """
         labelled, members = {a["site"]: a["labelled"] for a in self.answers}, self._members()
         out: dict[str, dict[str, float]] = {}
         for head, shares in found.items():
             out[head] = {}
             for name, share in shares.items():
                 counts = {site: labelled[site].get(head, 1) for site in members[name]}
-                out[head] |= {site: share * n / max(1, sum(counts.values())) for site, n in counts.items()}
+                if not any(counts.values()):
+                    counts = dict.fromkeys(counts, 1)
+                out[head] |= {site: share * n / sum(counts.values()) for site, n in counts.items()}
         return out
 
     def forget(self) -> None:

@@ -12,6 +12,7 @@ from benchmarks.compare.arms import settings
 from benchmarks.federate import cells
 from benchmarks.federate.simulate import Metrics, alone, ensembles, federate, measured, own_seed, owners, traffic
 from mtmed.config import Config
+from mtmed.errors import UserError
 from mtmed.models.multitask import MultiTask
 
 
@@ -31,6 +32,8 @@ def run_one(cell_name: str, label: str, seed: str, data: Path | None = None) -> 
     config = cell.config(changes(label), seed)
     train, test = cell.sites(config, seed, data)
     owned, name = owners(train, config), label.partition("@")[0]
+    if name in ("alone", "pooled") and config.model.pretrained:
+        raise UserError(f"{label}: the references start from scratch here")
     if name == "alone":
         seeds = {site: own_seed(config, site) if cell.apart else None for site in train}
         nets = {site: alone(config, studies, site, seeds[site]) for site, studies in train.items()}
@@ -52,7 +55,7 @@ def _federated(
     found: Metrics = {}
 
     def watch(round: int, models: Mapping[str, MultiTask]) -> None:
-        suffix = "" if round == cell.rounds else f".round-{round}"
+        suffix = "" if round == config.federation.rounds else f".round-{round}"
         if not suffix or round in cell.shown:
             for head, values in measured(models).items():
                 found.setdefault(head, {}).update({f"{metric}{suffix}": value for metric, value in values.items()})

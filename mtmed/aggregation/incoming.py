@@ -56,7 +56,10 @@ def admitted(model: GlobalModel, updates: Iterable[SiteUpdate], gate: Gate) -> t
             sound[update.site] = _look(model, update)
         except UserError as error:
             refused[update.site] = str(error)
-    refused |= _far_out({s: look.length for s, look in sound.items()}, gate.move, *WENT)
+    came = {
+        u.site for u in found if u.round == 0 and "start" in u.lineage
+    }  # from models of their own: no move to measure
+    refused |= _far_out({s: look.length for s, look in sound.items() if s not in came}, gate.move, *WENT)
     refused |= _far_out({s: look.confidence for s, look in sound.items()}, gate.precision, *CLAIMS)
     return [u for u in found if u.site not in refused], refused
 
@@ -138,6 +141,8 @@ def _confidence(model: GlobalModel, update: SiteUpdate) -> float:
 
 
 def _expect_shape(model: GlobalModel, name: str, value: Tensor, what: str) -> None:
+    if not value.is_floating_point():
+        raise UserError(f"{what} has {value.dtype} in {name!r}: expected floating-point numbers")
     expected = tuple(model.mean[name].shape) if name in model.mean else None
     if tuple(value.shape) != expected:
         raise UserError(

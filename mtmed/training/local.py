@@ -67,7 +67,7 @@ def train(
             for head, loss in _step(model, adam, to_device(next(feed), place), spec, guard, correct).items():
                 if step >= steps - per_epoch:
                     losses[head].append(loss)
-            if average is not None and step >= spec.average * steps:
+            if average is not None and step >= min(spec.average * steps, steps - 1):
                 average.update_parameters(model)
         if average is not None:
             model.load_state_dict(average.module.state_dict())

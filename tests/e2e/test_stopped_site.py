@@ -121,4 +121,13 @@ def test_where_the_site_has_a_process_of_its_own(environment, tmp_path):
         assert holders(site) == {store.shard_name(0), "why.json"}
         (site / "samples" / store.shard_name(0)).write_bytes(good)
         assert federated(coordinator, environment)[0] == 0
+        late = params(dispatch="deployments", exchange=str(exchange), timeout_s=0.01, seed=1)
+        (coordinator / "params.yaml").write_text(yaml.safe_dump(late | {"evaluation": {"references": ["local"]}}))
+        status, said = federated(coordinator, environment)
+        assert status == 2
+        assert "Traceback" not in said
+        assert f"error: site '{SITE}' did not end its work, survey, in 0.01 s: " in said
+        assert "raise federation.timeout_s" in said
+        (coordinator / "params.yaml").write_text((coordinator / "params.yaml").read_text().replace("0.01", "1000"))
+        assert federated(coordinator, environment)[0] == 0
     assert "Traceback" not in (site / "flows.site.log").read_text()

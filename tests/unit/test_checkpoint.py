@@ -1,6 +1,7 @@
 """Files that travel: bit-equal there and back, and one line for everything that is not one of ours."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -166,6 +167,12 @@ def test_an_update_of_another_version_is_one_line():
             checkpoint.read_update(data)
     with pytest.raises(UserError, match="another version of mtmed"):
         checkpoint.read_model(changed(kind="model"))
+
+
+@pytest.mark.parametrize("odd", [{"examples": math.nan}, {"labelled": {"h": "7"}}, {"labelled": [7]}, {"round": True}])
+def test_counts_that_are_none_are_one_line(odd):
+    with pytest.raises(UserError, match="the update has an unexpected header"):
+        checkpoint.read_update(changed(**odd))
 
 
 def test_a_kind_where_the_other_is_expected_is_one_line():

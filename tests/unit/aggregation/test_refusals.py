@@ -105,6 +105,20 @@ def test_a_move_far_out_is_refused():
     assert not BAYES.aggregate(MODEL, sites[2:]).refused, "of two sites nobody can say which one is far out"
 
 
+def test_a_site_that_brings_a_model_may_be_anywhere_in_its_first_round_and_in_no_other():
+    brought = replace(near("d", 30.0), lineage={"start": "sha256:0"})
+    sites = [near("a", 1.0), near("b", -1.2), near("c", 0.8), brought]
+    first = [replace(site, round=0) for site in sites]
+    assert not BAYES.aggregate(replace(MODEL, round=0), first).refused
+    assert list(BAYES.aggregate(MODEL, sites).refused) == ["d"]
+
+
+def test_a_number_that_is_no_float_is_refused():
+    odd = replace(near("d", 1.0), mean={**MEAN, next(iter(MEAN)): torch.zeros_like(next(iter(MEAN.values()))).bool()})
+    found = BAYES.aggregate(MODEL, [near("a", 1.0), odd])
+    assert re.search("torch.bool in .*: expected floating-point numbers", found.refused["d"])
+
+
 def test_a_precision_far_out_is_refused():
     sites = [near("a", 1.0, 2.0), near("b", -1.2, 0.01), near("c", 0.8, 9.0), near("d", 1.0, 1e6)]
     found = BAYES.aggregate(MODEL, sites)

@@ -132,7 +132,7 @@ def test_a_site_named_like_a_phantom_is_looked_at_all_the_same():
 def test_a_model_that_a_site_brings_is_looked_for_before_anything_runs():
     site = {"alder": {"dataset": "manifest", "raw": "data/raw/alder", "start": "weights/own.safetensors"}}
     together = {"federation": {"strategy": "fedavg"}}
-    with pytest.raises(UserError, match=r"site 'alder': no model at weights/own\.safetensors"):
+    with pytest.raises(UserError, match=r"site 'alder': no model 'own\.safetensors' where `start` says"):
         check_params(written(site, **together), "mark")
     assert not Path("mark").exists()
     with pytest.raises(UserError, match=r"expected a file below weights/, .*; got /own"):

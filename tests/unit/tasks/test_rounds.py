@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,14 +18,14 @@ from mtmed.models.multitask import build
 from mtmed.registry import names
 from mtmed.training.corrections import prior, scaffold
 from mtmed.types import GlobalModel
-from tasks import federation
+from tasks import brought, federation
 from tasks import train_site as train_site_module
 from tasks.exchange import Exchange
 from tasks.initial_model import settled
 from tasks.jobs import Job, accept, model_key, refused_key, server_key, update_key
 from tasks.memory import KINDS, Memory
 from tasks.personal import with_own
-from tasks.site import Place
+from tasks.site import Place, on_this_machine
 from tasks.survey_site import survey_site
 from tasks.train_alone import own_model, reference_key, train_alone, train_pooled
 from tasks.train_site import train_site
@@ -307,11 +308,11 @@ def test_with_fedbn_each_site_keeps_its_norms(world, monkeypatch):
     found = with_own(global_model(run, 2).mean, places["alder"], job, config)
     for name, value in found.items():
         assert torch.equal(value, last[name] if name in kept else global_model(run, 2).mean[name])
-    late = replace(job, site="cedar")
-    assert not tiny.differing(
-        with_own(global_model(run, 2).mean, replace(places["alder"], site="cedar"), late, config),
-        global_model(run, 2).mean,
-    )
+    late, place = replace(job, site="cedar"), replace(places["alder"], site="cedar")
+    with pytest.raises(UserError, match="the exchange has lost the last update of site 'cedar'"):
+        with_own(global_model(run, 2).mean, place, late, config)
+    run.exchange.put(refused_key(run.key, 1, "cedar"), b"refused")
+    assert not tiny.differing(with_own(global_model(run, 2).mean, place, late, config), global_model(run, 2).mean)
 
 
 @pytest.mark.parametrize("strategy", ["bayes", "local"])
@@ -438,6 +439,9 @@ def test_a_job_travels_as_plain_values(world):
         accept(sent, "birch")
     with pytest.raises(UserError, match="other fields: path"):
         accept(sent | {"path": "/x"}, "alder")
+    for odd in ({"run": "../../x"}, {"run": 3}, {"round": -1}, {"round": "0"}):
+        with pytest.raises(UserError, match="which name no work of a federation"):
+            accept(sent | odd, "alder")
 
 
 def test_a_job_does_not_say_where_data_lie(world):
@@ -721,9 +725,13 @@ def test_what_a_site_brings_is_a_part_of_the_run_and_of_its_lineage(world, own):
 @pytest.mark.parametrize(
     ("strategy", "file", "message"),
     [
-        ({"merge": "labels"}, "nowhere", r"site 'birch': no model at .*nowhere.*: put it there, or take `start` out"),
-        ({"merge": "labels"}, "wide", "expected a start with encoder 'test_convnext' and 8 channels, got .* and 16 in"),
-        ({"merge": "labels"}, "classes", r"do not fit the architecture .*'heads\.malignancy"),
+        (
+            {"merge": "labels"},
+            "nowhere",
+            "site 'birch': no model 'nowhere.safetensors' where `start` says: put it there",
+        ),
+        ({"merge": "labels"}, "wide", "expected a start with encoder 'test_convnext' and 8 channels, got .* and 16$"),
+        ({"merge": "labels"}, "classes", "its start has a head 'malignancy' .* with classes one, two, three: expected"),
         ({"merge": "labels", "order": "relay"}, "own", "has sites train in turn.*choose order: together"),
     ],
 )
@@ -735,5 +743,54 @@ def test_what_cannot_be_started_from_is_told_before_anything_is_trained(world, o
         model = checkpoint.model_bytes(GlobalModel(0, weights), architecture)
         (tmp_path / f"{name}.safetensors").write_bytes(model)
     path = own[0].with_stem(file)
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=message) as caught:
         survey(config, bringing(places, path))
+    assert str(tmp_path) not in str(caught.value), "what a site says may travel"
+
+
+@pytest.mark.parametrize("dispatch", ["local", "deployments"])
+def test_what_a_site_brings_is_named_where_it_works_on_this_machine(world, dispatch):
+    config, _ = world("mine", {"mine": {"merge": "labels"}})
+    brings = config.sites["birch"].model_copy(update={"start": "weights/own.safetensors"})
+    changes = {
+        "sites": {**config.sites, "birch": brings},
+        "federation": config.federation.model_copy(update={"dispatch": dispatch}),
+        "evaluation": config.evaluation.model_copy(update={"references": ("local",)}),
+    }
+    config = config.model_copy(update=changes)
+    sent = {job.site: job.parsed() for job in federation.jobs(config, "surveys")}["birch"]
+    found = on_this_machine(sent, "birch").start
+    assert found == (Path("weights/own.safetensors") if dispatch == "local" else None)
+
+
+def test_a_frozen_encoder_and_a_model_of_ones_own_do_not_go_together(world, own):
+    config, places = world("mine", {"mine": {"merge": "labels"}})
+    frozen = config.training.model_copy(update={"freeze_encoder": True})
+    with pytest.raises(UserError, match=r"training\.freeze_encoder is true"):
+        brought.expect_fitting(bringing(places, own[0])["birch"], config.model_copy(update={"training": frozen}))
+
+
+def test_a_site_without_an_update_is_left_out_and_the_round_goes_on(world):
+    config, places = world("label_aware")
+    run = federation.open_run(config, survey(config, places))
+    updates = trained(config, places, run)
+    run.exchange.remove(update_key(run.key, 0, "birch"))
+    assert list(federation.aggregate_round(run, config, 0, updates)["aggregate"]["refused"]) == ["birch"]
+    assert run.exchange.exists(model_key(run.key, 1))
+
+
+def test_a_round_of_which_nothing_can_be_read_says_why(world):
+    config, places = world("label_aware")
+    run = federation.open_run(config, survey(config, places))
+    updates = trained(config, places, run)
+    for site in places:
+        run.exchange.put(update_key(run.key, 0, site), b"nothing")
+    with pytest.raises(UserError, match="all updates are refused; that of site 'alder': it is not a safetensors file"):
+        federation.aggregate_round(run, config, 0, updates)
+
+
+def test_a_site_without_labels_of_a_head_has_its_share_where_examples_count(world):
+    config, places = world("fedavg")
+    run = played(config, places, 1)
+    shares = run.records[0]["aggregate"]["contributions"]
+    assert shares["lesion_detection"] == pytest.approx({"alder": 0.5, "birch": 0.5})

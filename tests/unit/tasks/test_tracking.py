@@ -114,6 +114,16 @@ def test_a_federation_that_was_killed_goes_on_in_the_same_runs(config, monkeypat
     assert all(isinstance(v, torch.Tensor) for v in model.mean.values())
 
 
+def test_what_nobody_trained_is_not_registered(config):
+    spec = config.federation.model_copy(update={"strategy": "local"})
+    local, client = config.model_copy(update={"federation": spec}), mlflow.MlflowClient(config.tracking.uri)
+    with Tracker(local, "alone", SITES, Exchange("exchange")) as tracker:
+        tracker.log_round(record(0))
+        tracker.log_round(record(1))
+    assert models(local, tracker) == [("round-001", tracker.experiment), ("round-002", tracker.experiment)]
+    assert tracker.parent not in {version.run_id for version in client.search_model_versions()}
+
+
 def test_the_model_with_temperatures_follows_its_federations_champion(config, tmp_path):
     exchange, client, name = Exchange("exchange"), mlflow.MlflowClient(config.tracking.uri), config.tracking.model
 

@@ -147,6 +147,12 @@ def test_without_an_average_the_last_weights_leave():
     assert tiny.differing(trained()[1], trained(spec={"average": 0.5})[1])
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_mean_of_few_steps_has_the_last_one(steps):
+    spec = {"steps": steps, "average": 0.75}
+    assert not tiny.differing(trained(spec=spec)[1], trained(spec=spec | {"average": 1.0})[1])
+
+
 def test_the_mean_leaves_a_head_without_labels_alone():
     net = tiny.network()
     before = tiny.state(net)
