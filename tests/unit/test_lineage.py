@@ -41,7 +41,7 @@ def test_the_key_is_short_and_stable():
         ("federation.rounds", 3),
         ("training.learning_rate", 0.5),
         ("training.augment", False),
-        ("model.channels", 32),
+        ("model.channels", 64),
         ("model.encoder", "resnet18"),
         ("model.pretrained", "sha256:" + 64 * "0"),
         ("image.size", 64),
