@@ -1,11 +1,12 @@
-"""Every run behind the claims and tables of docs/results.md, in the order in which they decide something.
+"""Every run behind the claims of docs/results.md and the tables beside them, in the order in which they decide things.
 
     python -m benchmarks.matrix --data <folder of manifests>      # days on two cores; what is there is not made again
     python -m benchmarks.matrix --only fed-labels,fed-apart
     python -m benchmarks.matrix --list                            # the runs that are missing, by cell
 
 Without --data, cells of real films are left out. What each cell is, benchmarks/compare/cells.py and
-benchmarks/federate/cells.py say.
+benchmarks/federate/cells.py say. Settings are chosen before, and costs measured, by commands of their own
+(docs/results.md).
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ REFERENCES, AVERAGES = ("alone", "pooled"), ("fedavg", "label_aware")
 OTHERS = ("fedprox", "fedavgm", "fedadam", "fedexp", "fedbn", "scaffold", "median", "trimmed_mean", "fisher", "cyclic")
 TOGETHER, IN_FEW = "bayes@order=together", "bayes@federation.coding.bits=4"
 USUAL = (*REFERENCES, *AVERAGES, "bayes", TOGETHER)
-APART = "label_aware@alignment="
+APART, ALIGNMENTS = "label_aware@alignment=", ("l2", "matching", "matching,matching_power=0.5")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ PLAN = (
     _strategies("fed-epochs-1", *USUAL),
     _strategies("fed-epochs-4", *USUAL),
     *(_models(f"phantom-masks-{share}", *DECISIVE) for share in (10, 25, 50)),
-    _strategies("fed-apart", "alone", "label_aware", f"{APART}l2", f"{APART}matching"),
+    _strategies("fed-apart", "alone", "label_aware", *(f"{APART}{way}" for way in ALIGNMENTS)),
     _strategies("fed-films", *USUAL, "masks_only", "cyclic"),
     _strategies("fed-sites-16", *USUAL, "bayes@chain=4", "cyclic@chain=4"),
     *(

@@ -33,7 +33,7 @@ def run_one(cell_name: str, label: str, seed: str, data: Path | None = None) -> 
     train, test = cell.sites(config, seed, data)
     owned, name = owners(train, config), label.partition("@")[0]
     if name in ("alone", "pooled") and config.model.pretrained:
-        raise UserError(f"{label}: the references start from scratch here")
+        raise UserError(f"{label}: expected no model.pretrained, because references start from scratch here")
     if name == "alone":
         seeds = {site: own_seed(config, site) if cell.apart else None for site in train}
         nets = {site: alone(config, studies, site, seeds[site]) for site, studies in train.items()}

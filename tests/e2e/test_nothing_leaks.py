@@ -76,3 +76,11 @@ def test_the_marks_are_there_to_be_found(site):
     """Otherwise the test above could not fail."""
     assert len(holders(site / "data/raw")) > 20
     assert holders(site / "private/elm") == {"names.csv"}
+
+
+@pytest.mark.usefixtures("said")
+def test_what_is_tracked_has_tables_and_no_pictures(site):
+    pictures = {path.name for path in (site / "reports/evaluation/overlays").rglob("*.png")}
+    assert pictures, "otherwise nothing could have gone there"
+    kept = {path.name for path in site.rglob("*") if path.is_file() and "figures" in path.parts}
+    assert kept == {"elm.json", "metrics.json", "sites.csv", "rounds.csv"}
