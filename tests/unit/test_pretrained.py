@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -51,6 +52,10 @@ def test_of_a_model_that_mtmed_wrote_it_is_the_encoder(tmp_path):
     assert all(torch.equal(value, net.state_dict()[name]) for name, value in wanted.items())
     with pytest.raises(UserError, match=r"global.safetensors: it is a model with encoder 'test_convnext' .*'test_vit'"):
         from_file(path, "test_vit", tiny.SIZE)
+    same = replace(net.architecture, encoder="resnet18")  # of the same shapes, as far as the file says
+    path.write_bytes(checkpoint.model_bytes(GlobalModel(3, checkpoint.weights(net)), same))
+    with pytest.raises(UserError, match="it is a model with encoder 'resnet18'"):
+        from_file(path, NAME, tiny.SIZE)
 
 
 def test_an_update_is_no_weights(tmp_path):
