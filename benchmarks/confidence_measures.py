@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.classification import binary_auroc
 
+from benchmarks.selective import area, excess, risk_coverage
 from mtmed.evaluation import calibration
-from mtmed.evaluation.selective import area, excess, risk_coverage
 from mtmed.evaluation.temperature import GRID, curve
 from mtmed.evaluation.uncertainty import THRESHOLD, entropy, soft_dice
 from mtmed.types import Array

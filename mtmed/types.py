@@ -94,6 +94,10 @@ class Study:
     view: str = ""
     laterality: str = ""
 
+    def knows(self, head: str) -> bool:
+        """Whether it has a label of any class of the head."""
+        return head in self.labelled and bool(self.labelled[head].any())
+
 
 @dataclass(frozen=True)
 class Batch:

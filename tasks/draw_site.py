@@ -30,7 +30,7 @@ def draw_site(net: Model, studies: Sequence[Study], folder: Path) -> None:
 
 
 def _draw_head(net: Model, studies: Sequence[Study], spec: HeadSpec, folder: Path) -> list[dict[str, Any]]:
-    labelled = [s for s in studies if spec.name in s.labelled and s.labelled[spec.name].any()]
+    labelled = [s for s in studies if s.knows(spec.name)]
     observations, _ = observe(net, labelled).get(spec.name, ([], []))
     dice = [metrics_of(net.architecture, spec.name, [o]).get("dice", np.nan) for o in observations]
     captions = []

@@ -67,12 +67,6 @@ class Exchange:
         self.files.makedirs(str(PurePosixPath(target).parent), exist_ok=True)
         self.files.mv(self._path(key), target)
 
-    def names(self, key: str) -> list[str]:
-        """The names directly below a key, sorted."""
-        if not self.exists(key):
-            return []
-        return sorted(PurePosixPath(p).name for p in self.files.ls(self._path(key), detail=False))
-
     def remove(self, key: str) -> None:
         """Forget a key and all below it."""
         if self.exists(key):

@@ -62,6 +62,10 @@ class RawStudy:
     attributes: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
 
+    def knows(self, head: str) -> bool:
+        """Whether it has a label of any class of the head."""
+        return head in self.labelled and bool(self.labelled[head].any())
+
     def boxes_within(self, head: str, shape: tuple[int, int]) -> tuple[Array, Array]:
         """The boxes of a head in the image, (H, W), cut at its edge: [M,4] float32 xyxy, [M] int64 class.
 

@@ -70,7 +70,7 @@ def _figure(study: Study, caption: str) -> dict[str, str]:
 
 def _caption(study: Study, heads: Mapping[str, HeadSpec]) -> str:
     """What the labels say: positive classes and measurements, and how many heads say something."""
-    said = [spec for spec in heads.values() if spec.name in study.labelled and study.labelled[spec.name].any()]
+    said = [spec for spec in heads.values() if study.knows(spec.name)]
     found = dict.fromkeys(text for spec in said for text in _said(study, spec))
     served = sum(study.modality in spec.modalities for spec in heads.values())
     return f"{', '.join(found) or 'nothing found'} · {len(said)} of {served} labels" if said else "not labelled"

@@ -16,7 +16,7 @@ def observe_threshold(train: Sequence[Study], test: Sequence[Study], head: str) 
 
     None where no training study has a lesion to tune on.
     """
-    train, test = ([s for s in part if head in s.labelled and s.labelled[head].any()] for part in (train, test))
+    train, test = ([s for s in part if s.knows(head)] for part in (train, test))
     if not any(s.masks[head].any() for s in train) or not test:
         return None
     images = np.stack([s.image for s in test])

@@ -83,12 +83,12 @@ def _observe_batch(net: MultiTask, studies: Sequence[RawStudy], evidence: Eviden
             opened.append(_open(study, net.architecture.image_size))
         except BadStudy as error:
             evidence.quarantine.append((study.study, str(error)))
-    specs = [h for h in net.architecture.heads if any(_knows(o.study, h) for o in opened)]
+    specs = [h for h in net.architecture.heads if any(o.study.knows(h.name) for o in opened)]
     if not specs:
         return
     outputs = predict(net, torch.cat([o.square for o in opened]), [h.name for h in specs])
     for row, item in enumerate(opened):
-        _observe_study(net, item, {h: outputs[h.name][row] for h in specs if _knows(item.study, h)}, evidence)
+        _observe_study(net, item, {h: outputs[h.name][row] for h in specs if item.study.knows(h.name)}, evidence)
 
 
 def _observe_study(net: MultiTask, item: _Opened, found: dict[HeadSpec, Any], evidence: Evidence) -> None:
@@ -109,10 +109,6 @@ def _open(study: RawStudy, size: int) -> _Opened:
     height, width = picture.image.shape
     box = letterbox(height, width, size)
     return _Opened(study, box, placed([picture.image], [box]))
-
-
-def _knows(study: RawStudy, spec: HeadSpec) -> bool:
-    return spec.name in study.labelled and bool(study.labelled[spec.name].any())
 
 
 def _observation(net: MultiTask, spec: HeadSpec, prediction: Any, item: _Opened) -> Any:

@@ -26,16 +26,12 @@ def precision(
     total: dict[str, Tensor] = {}
     model.eval()
     for spec_head in model.architecture.heads:
-        labelled = [s for s in studies if _has(s, spec_head.name)]
+        labelled = [s for s in studies if s.knows(spec_head.name)]
         if not labelled:
             continue
         for name, value in _fisher(model, labelled, spec_head, spec, generator).items():
             total[name] = total.get(name, 0) + len(labelled) * value
     return total
-
-
-def _has(study: Study, head: str) -> bool:
-    return head in study.labelled and bool(study.labelled[head].any())
 
 
 def _fisher(

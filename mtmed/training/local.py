@@ -89,7 +89,7 @@ def _switch_on(model: MultiTask, spec: TrainingSpec) -> None:
 
 def labels(studies: Sequence[Study], heads: Iterable[str]) -> dict[str, int]:
     """The number of studies with a label of each head."""
-    return {head: sum(bool(s.labelled[head].any()) for s in studies if head in s.labelled) for head in heads}
+    return {head: sum(study.knows(head) for study in studies) for head in heads}
 
 
 def _endless(

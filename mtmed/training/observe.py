@@ -15,7 +15,7 @@ def observe(model: Model, studies: Sequence[Study], batch_size: int = 32) -> dic
     """Observations and patients of every head's labelled studies: {head: (observations, patients)}."""
     out: dict[str, tuple[list[Any], list[str]]] = {}
     for spec in model.architecture.heads:
-        labelled = [s for s in studies if spec.name in s.labelled and s.labelled[spec.name].any()]
+        labelled = [s for s in studies if s.knows(spec.name)]
         observations: list[Any] = []
         for start in range(0, len(labelled), batch_size):
             batch = collate(labelled[start : start + batch_size], [spec])

@@ -36,4 +36,4 @@ def rarity(studies: Sequence[Study], heads: Sequence[HeadSpec]) -> Tensor:
 
 
 def _labelled(study: Study, head: HeadSpec) -> bool:
-    return study.modality in head.modalities and head.name in study.labelled and bool(study.labelled[head.name].any())
+    return study.modality in head.modalities and study.knows(head.name)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtmed.evaluation.selective import area, excess, risk_coverage
+from benchmarks.selective import area, excess, risk_coverage
 from mtmed.evaluation.temperature import HIGHEST, LOWEST, add, best, curve, scale
 from mtmed.evaluation.uncertainty import entropy, soft_dice
 

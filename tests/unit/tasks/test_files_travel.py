@@ -56,13 +56,6 @@ def test_a_reader_sees_a_whole_file_at_any_time(tmp_path):
     assert all(s in contents for s in seen)
 
 
-def test_names_are_sorted_and_of_one_folder(exchange):
-    assert exchange.names("run") == []
-    for name in ("b", "a", "c/d"):
-        exchange.put(f"run/{name}", b"")
-    assert exchange.names("run") == ["a", "b", "c"]
-
-
 def test_removing_takes_all_below_and_what_is_not_there(exchange):
     exchange.put("run/a/b", b"")
     exchange.put("other", b"")
@@ -77,7 +70,7 @@ def test_what_was_never_put_is_one_line(exchange):
 
 
 @pytest.mark.parametrize("key", ["../x", "run/../../x", "/etc/x", ".."])
-@pytest.mark.parametrize("work", ["put", "get", "exists", "names", "remove"])
+@pytest.mark.parametrize("work", ["put", "get", "exists", "remove"])
 def test_no_key_leaves_the_exchange(exchange, key, work):
     with pytest.raises(UserError, match="leaves it"):
         getattr(exchange, work)(key, *([b""] if work == "put" else []))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mtmed.evaluation.selective import area, excess, risk_coverage
+from benchmarks.selective import area, excess, risk_coverage
 
 
 def test_by_hand():
