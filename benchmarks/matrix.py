@@ -28,6 +28,7 @@ REFERENCES, AVERAGES = ("alone", "pooled"), ("fedavg", "label_aware")
 OTHERS = ("fedprox", "fedavgm", "fedadam", "fedexp", "fedbn", "scaffold", "median", "trimmed_mean", "fisher", "cyclic")
 TUNED = ("fedavgm@momentum=0.3,server_rate=1", "fedadam@momentum=0.5,server_rate=0.01")
 EXTRAPOLATED = ("bayes@order=together,server=extrapolated", "label_aware@server=extrapolated")
+GIVEN = tuple(f"{arm},training.fisher_labels=given" for arm in ("bayes@order=together", EXTRAPOLATED[0]))  # an ablation
 TOGETHER, IN_FEW = "bayes@order=together", "bayes@federation.coding.bits=4"
 USUAL = (*REFERENCES, *AVERAGES, "bayes", TOGETHER)
 APART, ALIGNMENTS = "label_aware@alignment=", ("l2", "matching", "matching,matching_power=0.5")
@@ -65,7 +66,7 @@ def _strategies(cell: str, *arms: str) -> Part:
 
 PLAN = (
     _models("phantom", *MODELS, "single-whole"),
-    _strategies("fed", *USUAL, "masks_only", IN_FEW, *OTHERS, *TUNED, *EXTRAPOLATED),
+    _strategies("fed", *USUAL, "masks_only", IN_FEW, *OTHERS, *TUNED, *EXTRAPOLATED, *GIVEN),
     _models("real", *MODELS, "single-whole"),
     _strategies("fed-labels", *USUAL),
     _strategies("fed-rounds-20", *AVERAGES, "bayes"),

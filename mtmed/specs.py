@@ -155,6 +155,8 @@ class TrainingSpec(Spec):
             (Izmailov et al. 2018); 1: those after the last.
         freeze_encoder: only the decoders learn: for pretrained weights that are good enough. With `federation.coding`
             the encoder takes no bytes then, because it is where it was.
+        fisher_labels: drawn: of the Fisher information, labels are drawn from what the model says, so that it is the
+            curvature of the model (the generalised Gauss-Newton matrix); given: the site's own, the empirical one.
     """
 
     epochs: int = Field(default=2, ge=1)
@@ -167,6 +169,7 @@ class TrainingSpec(Spec):
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     fisher_images: int = Field(default=64, ge=1, le=64)
     fisher_micro_batch: int = Field(default=8, ge=1)
+    fisher_labels: Literal["drawn", "given"] = "drawn"
     augment: bool = True
     sampling: Literal["uniform", "balanced"] = "balanced"
     average: float = Field(default=1.0, ge=0, le=1)

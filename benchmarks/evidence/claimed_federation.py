@@ -1,6 +1,8 @@
-"""The claims of docs/results.md about the federation. Which they are was written down before the runs,
-but for those of few bits and of the merge side by side: other seeds had been seen by then. Those of `EXTRAPOLATED`, and the
-tuned baselines, were added after the rows of `BASELINES`, and before any of their own."""
+"""The claims of docs/results.md about the federation. Which they are was written down before the runs.
+
+But for those of few bits and of the merge side by side: other seeds had been seen by then. Those of `EXTRAPOLATED`, and
+the tuned baselines, were added after the rows of `BASELINES`, and before any of their own.
+"""
 
 from functools import partial
 
@@ -47,7 +49,16 @@ COMPLETE = ("fedavg", "label_aware", "ensemble")  # what runs in every cell
 
 def claims() -> list[Claim | AtOnce]:
     """All of them, families together."""
-    return [*_beats(), *_side_by_side(), *_extrapolated(), *_beats_on_films(), *_gaps(), *_as_good(), _rounds(), *_few_bits()]
+    return [
+        *_beats(),
+        *_side_by_side(),
+        *_extrapolated(),
+        *_beats_on_films(),
+        *_gaps(),
+        *_as_good(),
+        _rounds(),
+        *_few_bits(),
+    ]
 
 
 _ours = partial(Claim, protocol=PHANTOM, arm=OURS)

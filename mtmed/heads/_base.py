@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from mtmed.types import HeadSpec, Target
 
@@ -42,6 +42,16 @@ class Decoder(nn.Module, ABC):
         Summed over what the image says independently, not averaged: it decides how much a site's labels weigh
         beside those of other heads (docs/decisions/0012).
         """
+
+    def drawn(self, outputs: Any, target: Target, generator: Generator) -> Target:  # noqa: ARG002
+        """A target drawn from what the outputs say, for the Fisher information of the model.
+
+        A head whose loss is of no distribution from which could be drawn gives the true one.
+
+        Args:
+            generator: on the CPU.
+        """
+        return target
 
     @abstractmethod
     def predict(self, outputs: Any) -> Any:

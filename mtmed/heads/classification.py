@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
 from mtmed.heads._base import over_labelled
@@ -46,6 +46,10 @@ class Decoder(WholeImage):
 
     def likelihoods(self, outputs: Tensor, target: Target, labelled: Tensor) -> Tensor:
         return self.losses(outputs, target, labelled)
+
+    def drawn(self, outputs: Tensor, target: Target, generator: Generator) -> Tensor:  # noqa: ARG002
+        probability = outputs.detach().float().sigmoid()
+        return (torch.rand(probability.shape, generator=generator).to(probability.device) < probability).float()
 
     def predict(self, outputs: Tensor) -> Tensor:
         return (outputs / self.temperature).sigmoid()

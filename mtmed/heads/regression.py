@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 from torchmetrics.functional.regression import concordance_corrcoef, mean_absolute_error
 
 from mtmed.heads._base import over_labelled
@@ -72,6 +72,11 @@ class Decoder(WholeImage):
         -log p = huber(residual / SCALE) + constant: normal in the middle, with the tails of a Laplace distribution.
         """
         return _huber(outputs, target, labelled).sum(1) / SCALE
+
+    def drawn(self, outputs: Tensor, target: Target, generator: Generator) -> Tensor:  # noqa: ARG002
+        """Of a normal distribution, which the likelihood is in its middle."""
+        means = outputs.detach().float().clamp(-LARGEST, LARGEST)
+        return symexp(means + SCALE * torch.randn(means.shape, generator=generator).to(means.device))
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Measurements in their own unit."""

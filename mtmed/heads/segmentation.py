@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torchmetrics.functional.classification import binary_stat_scores
 
 from mtmed.heads._base import Decoder as Base
@@ -80,6 +80,15 @@ class Decoder(Base):
         assert isinstance(target, Tensor)
         places = outputs.shape[2] * outputs.shape[3] / STRIDE**2
         return over_labelled(_pixel_cross_entropy(outputs, target), labelled) * places
+
+    def drawn(self, outputs: Tensor, target: Target, generator: Generator) -> Tensor:  # noqa: ARG002
+        """Place by place, not pixel by pixel: the pixels of a place say the same thing."""
+        probability = outputs.detach().float().sigmoid()
+        places = [math.ceil(n / STRIDE) for n in probability.shape[2:]]
+        thresholds = torch.rand(*probability.shape[:2], *places, generator=generator)
+        spread = thresholds.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+        height, width = probability.shape[2:]
+        return (spread[..., :height, :width].to(probability.device) < probability).float()
 
     def predict(self, outputs: Tensor) -> Tensor:
         return (outputs.float() / self.temperature).sigmoid()

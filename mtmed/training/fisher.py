@@ -1,4 +1,9 @@
-"""The diagonal empirical Fisher information, head by head: how sure a site is of each parameter."""
+"""The diagonal Fisher information, head by head: how sure a site is of each parameter.
+
+With labels that are drawn from the model's own predictions it is, on average, the diagonal of the generalised
+Gauss-Newton matrix (Martens 2020); the empirical one, of the given labels, mistakes large gradients for certainty
+(Kunstner et al. 2019).
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -21,7 +26,7 @@ def precision(
 
     F[h] is the mean squared gradient of the head's own unweighted likelihood over at most `fisher_images`
     labelled images. A micro-batch's mean gradient, squared, is multiplied back by its size: unbiased where the
-    mean gradient is near zero, and many times faster than image by image.
+    mean gradient is zero, as it is on average with drawn labels, and many times faster than image by image.
     """
     total: dict[str, Tensor] = {}
     model.eval()
@@ -42,7 +47,7 @@ def _fisher(
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     squares: dict[str, Tensor] = {}
     for batch in _micro_batches([studies[i] for i in order], head, spec.fisher_micro_batch):
-        gradients = _gradients(model, batch, head.name, spec, [p for _, p in named])
+        gradients = _gradients(model, batch, head.name, spec, [p for _, p in named], generator)
         size = len(batch.images)
         for (name, _), gradient in zip(named, gradients, strict=True):
             if gradient is not None:
@@ -56,12 +61,20 @@ def _micro_batches(studies: Sequence[Study], head: HeadSpec, size: int) -> Itera
 
 
 def _gradients(
-    model: MultiTask, batch: Batch, head: str, spec: TrainingSpec, parameters: Sequence[Tensor]
+    model: MultiTask,
+    batch: Batch,
+    head: str,
+    spec: TrainingSpec,
+    parameters: Sequence[Tensor],
+    generator: torch.Generator,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of the mean negative log-likelihood of a micro-batch."""
     batch = to_device(batch, parameters[0].device)
     with device.autocast(spec.precision, batch.images.device):
         outputs = model(batch.images, [head])[head]
-    loss = model.decoder(head).likelihoods(outputs, batch.targets[head], batch.labelled[head]).mean()
+    decoder, target = model.decoder(head), batch.targets[head]
+    if spec.fisher_labels == "drawn":
+        target = decoder.drawn(outputs, target, generator)
+    loss = decoder.likelihoods(outputs, target, batch.labelled[head]).mean()
     expect_losses({head: float(loss.detach())}, batch.studies)
     return torch.autograd.grad(loss, parameters, allow_unused=True)

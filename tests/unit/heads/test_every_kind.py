@@ -165,3 +165,17 @@ def test_a_temperature_changes_probabilities_by_its_rule_and_nothing_else(kind):
         assert all(torch.equal(a.scores, b.scores) for a, b in zip(after, before, strict=True))
     else:
         assert torch.equal(after, before)
+
+
+@every
+def test_a_drawn_target_is_one_that_training_takes(kind):
+    decoder, outputs = head(kind)
+    truth, known = target(module(kind).FORM, np.random.default_rng(0)), torch.ones(B, 2, dtype=torch.bool)
+    drawn = decoder.drawn(outputs, truth, torch.Generator().manual_seed(0))
+    again = decoder.drawn(outputs, truth, torch.Generator().manual_seed(0))
+    assert type(drawn) is type(truth)
+    assert decoder.likelihoods(outputs, drawn, known).isfinite().all()
+    if isinstance(drawn, torch.Tensor):
+        assert (drawn.shape, drawn.dtype, drawn.requires_grad) == (truth.shape, truth.dtype, False)
+        assert torch.equal(drawn, again)
+        assert not torch.equal(drawn, truth)

@@ -160,3 +160,13 @@ def test_decoder_observes_every_image():
     seen = DECODER.observe(torch.rand(B, K, S, S), masks(), known)
     assert [o.labelled.tolist() for o in seen] == known.tolist()
     assert [o.true_positive + o.false_negative for o in seen] == pytest.approx(masks().sum((2, 3)).numpy())
+
+
+def test_masks_are_drawn_place_by_place():
+    """A place is labelled as a whole where the model says the same of all its pixels, and as often as it says."""
+    outputs = torch.full((40, 1, 10, 10), 1.0)
+    drawn = DECODER.drawn(outputs, outputs, torch.Generator().manual_seed(0))
+    for rows, columns in ((slice(0, 4), slice(4, 8)), (slice(8, 10), slice(8, 10))):
+        place = drawn[:, 0, rows, columns].flatten(1)
+        assert torch.equal(place, place[:, :1].expand_as(place))
+    assert abs(float(drawn.mean()) - float(torch.tensor(1.0).sigmoid())) < 0.05

@@ -14,7 +14,7 @@ ALL = [True, True]
 
 
 def measured(studies, name="site", encoder="test_convnext", **changes):
-    spec = tiny.training(**({"fisher_images": 64, "fisher_micro_batch": 1} | changes))
+    spec = tiny.training(**({"fisher_images": 64, "fisher_micro_batch": 1, "fisher_labels": "given"} | changes))
     return precision(tiny.network(encoder), studies, spec, tiny.seeds(name))
 
 
@@ -56,7 +56,7 @@ def test_it_is_never_negative_and_finite():
 def test_what_is_frozen_has_none_and_the_rest_is_the_same():
     net = tiny.network("test_convnext")
     net.encoder.requires_grad_(False)
-    spec = tiny.training(fisher_images=64, fisher_micro_batch=1)
+    spec = tiny.training(fisher_images=64, fisher_micro_batch=1, fisher_labels="given")
     found = precision(net, tiny.studies(), spec, tiny.seeds("site"))
     whole = measured(tiny.studies())
     assert found.keys() == {n for n in whole if n.startswith("heads.")}
@@ -130,6 +130,33 @@ def test_it_depends_on_its_generator_alone():
     torch.manual_seed(1)
     assert not tiny.differing(one, measured(tiny.studies(6), "a", fisher_images=2))
     assert tiny.differing(one, measured(tiny.studies(6), "b", fisher_images=2))
+
+
+def test_with_drawn_labels_it_is_the_curvature_of_the_model():
+    """On average the generalised Gauss-Newton matrix: of a logit, p (1 - p) times its squared gradient."""
+    studies, net = tiny.studies(2, labelled={"malignancy": [True, False]}), tiny.network("test_convnext").eval()
+    name = "heads.malignancy.predictor.weight"
+    weight = dict(net.named_parameters())[name]
+    expected = torch.zeros_like(weight)
+    for study in studies:
+        logit = net(collate([study], [tiny.HEADS[2]]).images, ["malignancy"])["malignancy"][0, 0]
+        expected += logit.sigmoid() * (1 - logit.sigmoid()) * torch.autograd.grad(logit, weight)[0].square()
+    found = [measured(studies, str(i), fisher_labels="drawn")[name] for i in range(200)]
+    torch.testing.assert_close(torch.stack(found).mean(0), expected.detach(), rtol=0.2, atol=1e-6)
+
+
+def test_drawn_labels_are_the_models_and_not_the_sites():
+    one = tiny.studies(4, labelled={"malignancy": ALL, "lesion_segmentation": ALL})
+    flipped = [
+        replace(
+            s,
+            values=s.values | {"malignancy": 1 - s.values["malignancy"]},
+            masks=s.masks | {"lesion_segmentation": ~s.masks["lesion_segmentation"]},
+        )
+        for s in one
+    ]
+    assert not tiny.differing(measured(one, fisher_labels="drawn"), measured(flipped, fisher_labels="drawn"))
+    assert tiny.differing(measured(one), measured(flipped))
 
 
 def test_the_weights_do_not_change():
