@@ -121,9 +121,13 @@ def test_it_clips_as_torch_does():
 def test_the_fisher_information_and_predictions_refuse_them_too():
     net = tiny.network()
     with pytest.raises(NotFinite) as error:
-        fisher.precision(net, unmeasured(tiny.studies(), 1), tiny.training(), tiny.seeds())
+        fisher.precision(net, unmeasured(tiny.studies(), 1), tiny.training(fisher_labels="given"), tiny.seeds())
     assert (error.value.what, error.value.head, error.value.step) == ("the loss", "lesion_width", None)
     assert "s0-1" in error.value.studies
+    with torch.no_grad():
+        net.get_parameter("heads.lesion_width.predictor.bias").fill_(torch.nan)
+    with pytest.raises(NotFinite, match="the loss of head 'lesion_width': expected finite numbers"):
+        fisher.precision(net, tiny.studies(), tiny.training(fisher_labels="drawn"), tiny.seeds())
     with pytest.raises(NotFinite, match="the pixels: expected finite numbers"):
         observe(net, spoilt(tiny.studies(), 1))
 
