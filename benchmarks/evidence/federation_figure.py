@@ -19,6 +19,15 @@ BASE, LONG = "fed", "fed-rounds-20"
 MARKS = "osD^vXP"
 FRAME = (-1.5, 2.0)  # of the gap closed; where the gap is nearly 0, an interval may go on for ever
 SHOWN = (OURS, *COMPLETE)  # side by side
+ABLATED = "fisher_labels"
+WORDS = {
+    "@": ", ",
+    "order=together": "side by side",
+    "federation.coding.bits=4": "4 bits",
+    "server=extrapolated": "longer step",
+    "momentum=0.3,server_rate=1": "tuned",
+    "momentum=0.5,server_rate=0.01": "tuned",
+}
 
 Values = dict[str, dict[str, Any]]
 
@@ -62,13 +71,22 @@ def _rounds(rows: pd.DataFrame) -> dict[str, dict[int, float]]:
 
 
 def _prices(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """{arm: (MB of a site in a round, mean Dice)}."""
+    """{arm: (MB of a site in a round, mean Dice)}, the best first; without ablations of the precision."""
     found = {}
     for arm in dict.fromkeys(rows["arm"]):
+        if ABLATED in arm:
+            continue
         price = sum(_mean(rows, arm, "bytes", way) for way in TRAFFIC) / 1e6
         if np.isfinite(price):
             found[arm] = (round(price, 9), _mean(rows, arm, MASKS, HEADS[MASKS]))
-    return found
+    return dict(sorted(found.items(), key=lambda item: -item[1][1]))
+
+
+def _named(arm: str) -> str:
+    """An arm's label without the words of its settings."""
+    for said, short in WORDS.items():
+        arm = arm.replace(said, short)
+    return arm
 
 
 def _mean(rows: pd.DataFrame, arm: str, head: str, metric: str) -> float:
@@ -108,11 +126,11 @@ def _draw_rounds(axis: Axes, found: Mapping[str, Mapping[int, float]]) -> None:
 def _draw_prices(axis: Axes, found: Mapping[str, tuple[float, float]]) -> None:
     for n, (arm, (price, dice)) in enumerate(found.items()):
         mark, colour = MARKS[n % len(MARKS)], PALETTE[n % len(PALETTE)]
-        axis.plot([price], [dice], label=arm, color=colour, marker=mark, linestyle="", markersize=6)
+        axis.plot([price], [dice], label=_named(arm), color=colour, marker=mark, linestyle="", markersize=6)
     axis.set(title="Bytes", xlabel="MB of a site in a round, both ways", ylabel=f"{words(MASKS)}, Dice")
     axis.set_xlim(left=0)
     axis.grid(axis="y")
-    axis.legend(fontsize=7, ncols=2)
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), title="best first")
 
 
 PANELS: Mapping[str, Callable[[Axes, Any], None]] = {"gap": _draw_gap, "rounds": _draw_rounds, "bytes": _draw_prices}
