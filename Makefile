@@ -59,7 +59,7 @@ demo: venv ## the whole chain on the phantom sites: data -> federation -> evalua
 	@echo "metrics:     .venv/bin/dvc metrics show"
 
 test: venv ## the whole test suite (ARGS='-k name' for a part of it; DATA=folder of real manifests, if any)
-	$(if $(DATA),MTMED_REAL_DATA="$(abspath $(DATA))") pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	$(if $(DATA),MTMED_REAL_DATA="$(abspath $(DATA))") pytest -n $(JOBS) --dist loadgroup --durations 15 $(ARGS)
 
 check: venv ## style, types and the walls between modules
 	ruff check .
