@@ -157,6 +157,7 @@ class TrainingSpec(Spec):
             the encoder takes no bytes then, because it is where it was.
         fisher_labels: drawn: of the Fisher information, labels are drawn from what the model says, so that it is the
             curvature of the model (the generalised Gauss-Newton matrix); given: the site's own, the empirical one.
+            Boxes are always given.
     """
 
     epochs: int = Field(default=2, ge=1)

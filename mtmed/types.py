@@ -66,8 +66,18 @@ class Boxes:
 Target: TypeAlias = "Tensor | Sequence[Boxes]"
 
 
+class Labelled:
+    """What has labels by head: {head: [K] bool}."""
+
+    labelled: Mapping[str, Array]
+
+    def knows(self, head: str) -> bool:
+        """Whether it has a label of any class of the head."""
+        return head in self.labelled and bool(self.labelled[head].any())
+
+
 @dataclass(frozen=True)
-class Study:
+class Study(Labelled):
     """One image with its targets, as prepared for the network (H = W = the configured image size).
 
     Attributes:
@@ -93,10 +103,6 @@ class Study:
     spacing_mm: tuple[float, float] | None = None
     view: str = ""
     laterality: str = ""
-
-    def knows(self, head: str) -> bool:
-        """Whether it has a label of any class of the head."""
-        return head in self.labelled and bool(self.labelled[head].any())
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mtmed.data.quality import clip_boxes
-from mtmed.types import Array
+from mtmed.types import Array, Labelled
 
 # Draws the mask [K,H,W] bool of a head, given the image's (H, W); raises BadStudy where that is impossible.
 # It is carried to other processes: a function of a module or a functools.partial of one, no lambda.
@@ -32,7 +32,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class RawStudy:
+class RawStudy(Labelled):
     """One image of a data set with its targets, before any pixel is read.
 
     Attributes:
@@ -61,10 +61,6 @@ class RawStudy:
     split: str = ""
     attributes: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
-
-    def knows(self, head: str) -> bool:
-        """Whether it has a label of any class of the head."""
-        return head in self.labelled and bool(self.labelled[head].any())
 
     def boxes_within(self, head: str, shape: tuple[int, int]) -> tuple[Array, Array]:
         """The boxes of a head in the image, (H, W), cut at its edge: [M,4] float32 xyxy, [M] int64 class.
