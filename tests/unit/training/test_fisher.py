@@ -11,6 +11,7 @@ from mtmed.training.loader import collate
 from tests import tiny
 
 ALL = [True, True]
+whatever_the_labels = pytest.mark.parametrize("labels", ["drawn", "given"])
 
 
 def measured(studies, name="site", encoder="test_convnext", **changes):
@@ -46,8 +47,9 @@ def test_it_is_the_mean_squared_gradient_image_by_image(encoder):
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-3 * float(expected[name].mean()))
 
 
-def test_it_is_never_negative_and_finite():
-    found = measured(tiny.studies(), encoder="pvt_v2_b0", fisher_micro_batch=4)
+@whatever_the_labels
+def test_it_is_never_negative_and_finite(labels):
+    found = measured(tiny.studies(), encoder="pvt_v2_b0", fisher_micro_batch=4, fisher_labels=labels)
     assert all((v >= 0).all() and v.isfinite().all() for v in found.values())
     assert all(v.dtype == torch.float32 for v in found.values())
     assert sum(bool(v.any()) for v in found.values()) > 0.9 * len(found)
@@ -63,10 +65,11 @@ def test_what_is_frozen_has_none_and_the_rest_is_the_same():
     assert all(torch.equal(found[name], whole[name]) for name in found)
 
 
+@whatever_the_labels
 @pytest.mark.parametrize("head", [h.name for h in tiny.HEADS])
-def test_a_head_without_labels_has_none(head):
+def test_a_head_without_labels_has_none(head, labels):
     labelled = {h.name: ALL for h in tiny.HEADS} | {head: [False, False]}
-    found = measured(tiny.studies(labelled=labelled))
+    found = measured(tiny.studies(labelled=labelled), fisher_labels=labels)
     assert not [n for n in found if f"heads.{head}." in n]
     assert {n.split(".")[1] for n in found if n.startswith("heads.")} == {h.name for h in tiny.HEADS} - {head}
     assert [n for n in found if n.startswith("encoder.")]
@@ -76,9 +79,11 @@ def test_without_labels_there_is_none():
     assert measured(tiny.studies(labelled={})) == {}
 
 
-def test_class_rows_without_labels_are_exactly_zero():
-    found = measured(tiny.studies(labelled={"malignancy": [True, False]}))
-    rows = found["heads.malignancy.predictor.weight"]
+@whatever_the_labels
+@pytest.mark.parametrize("head", [h.name for h in tiny.HEADS if h.kind != "detection"])
+def test_class_rows_without_labels_are_exactly_zero(head, labels):
+    found = measured(tiny.studies(labelled={head: [True, False]}), fisher_labels=labels)
+    rows = found[f"heads.{head}.predictor.weight"]
     assert not rows[1].any()
     assert rows[0].any()
 
@@ -122,14 +127,15 @@ def test_a_micro_batch_of_equal_images_is_multiplied_back():
         torch.testing.assert_close(together[name], 4 * value, rtol=1e-3, atol=1e-8)
 
 
-def test_it_depends_on_its_generator_alone():
+@whatever_the_labels
+def test_it_depends_on_its_generator_alone(labels):
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    one = measured(tiny.studies(6), "a", fisher_images=2)
+    one = measured(tiny.studies(6), "a", fisher_images=2, fisher_labels=labels)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(1)
-    assert not tiny.differing(one, measured(tiny.studies(6), "a", fisher_images=2))
-    assert tiny.differing(one, measured(tiny.studies(6), "b", fisher_images=2))
+    assert not tiny.differing(one, measured(tiny.studies(6), "a", fisher_images=2, fisher_labels=labels))
+    assert tiny.differing(one, measured(tiny.studies(6), "b", fisher_images=2, fisher_labels=labels))
 
 
 def test_with_drawn_labels_it_is_the_curvature_of_the_model():
