@@ -18,6 +18,7 @@ import typer
 from benchmarks import pool, result_rows
 from benchmarks.compare import cells as compared
 from benchmarks.compare.train import run as run_model
+from benchmarks.evidence import claimed_federation as claimed
 from benchmarks.federate import cells as federated
 from benchmarks.federate.one import run_one as run_strategy
 from mtmed.errors import UserError
@@ -26,11 +27,9 @@ MODELS = ("multitask", "convolutional", "single", "smp-unet", "smp-fpn", "monai-
 DECISIVE = ("multitask", "single-whole", "convolutional")
 REFERENCES, AVERAGES = ("alone", "pooled"), ("fedavg", "label_aware")
 OTHERS = ("fedprox", "fedavgm", "fedadam", "fedexp", "fedbn", "scaffold", "median", "trimmed_mean", "fisher", "cyclic")
-TUNED = ("fedavgm@momentum=0.3,server_rate=1", "fedadam@momentum=0.5,server_rate=0.01")
-EXTRAPOLATED = ("bayes@order=together,server=extrapolated", "label_aware@server=extrapolated")
-GIVEN = tuple(f"{arm},training.fisher_labels=given" for arm in ("bayes@order=together", EXTRAPOLATED[0]))  # an ablation
-TOGETHER, IN_FEW = "bayes@order=together", "bayes@federation.coding.bits=4"
-USUAL = (*REFERENCES, *AVERAGES, "bayes", TOGETHER)
+VARIANTS = (*claimed.VARIANTS.values(), claimed.EXTRAPOLATED, claimed.STEPPED)
+ABLATED = tuple(f"{arm},{claimed.GIVEN}" for arm in (claimed.TOGETHER, claimed.EXTRAPOLATED))
+USUAL = (*REFERENCES, *AVERAGES, "bayes", claimed.TOGETHER)
 APART, ALIGNMENTS = "label_aware@alignment=", ("l2", "matching", "matching,matching_power=0.5")
 
 
@@ -66,7 +65,7 @@ def _strategies(cell: str, *arms: str) -> Part:
 
 PLAN = (
     _models("phantom", *MODELS, "single-whole"),
-    _strategies("fed", *USUAL, "masks_only", IN_FEW, *OTHERS, *TUNED, *EXTRAPOLATED, *GIVEN),
+    _strategies("fed", *USUAL, "masks_only", claimed.IN_FEW, *OTHERS, *VARIANTS, *ABLATED),
     _models("real", *MODELS, "single-whole"),
     _strategies("fed-labels", *USUAL),
     _strategies("fed-rounds-20", *AVERAGES, "bayes"),
@@ -77,7 +76,7 @@ PLAN = (
     _strategies("fed-films", *USUAL, "masks_only", "cyclic"),
     _strategies("fed-sites-16", *USUAL, "bayes@chain=4", "cyclic@chain=4"),
     *(
-        _strategies(f"fed-fifth-{kind}", *AVERAGES, "median", "trimmed_mean", "fisher", "bayes", TOGETHER)
+        _strategies(f"fed-fifth-{kind}", *AVERAGES, "median", "trimmed_mean", "fisher", "bayes", claimed.TOGETHER)
         for kind in ("honest", "flipped", "forged")
     ),
     _models("full", "multitask", "single", "convolutional", "smp-unet"),

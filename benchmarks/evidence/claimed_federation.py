@@ -1,7 +1,8 @@
 """The claims of docs/results.md about the federation. Which they are was written down before the runs.
 
 But for those of few bits and of the merge side by side: other seeds had been seen by then. Those of `EXTRAPOLATED`, and
-the tuned baselines, were added after the rows of `BASELINES`, and before any of their own.
+the tuned baselines, were added after the rows of `BASELINES`, and before any of their own. Then labels of precisions
+came to be drawn, which tuning seeds chose, and what has a precision was measured again on the same seeds.
 """
 
 from functools import partial
@@ -14,7 +15,9 @@ OURS, LOCAL, POOLED = "bayes", "alone", "pooled"
 FEW, FEW_MARGIN = 4, -0.005
 TOGETHER, AVERAGES = f"{OURS}@order=together", ("fedavg", "label_aware", "masks_only")
 EXTRAPOLATED = f"{TOGETHER},server=extrapolated"
-RIVALS = ("fedexp", "scaffold", "label_aware@server=extrapolated")
+STEPPED = "label_aware@server=extrapolated"
+RIVALS = ("fedexp", "scaffold", STEPPED)
+GIVEN = "training.fisher_labels=given"
 IN_FEW = f"{OURS}@federation.coding.bits={FEW}"
 HEADS = {"lesion_segmentation": "dice", "lesion_detection": "map50", "malignancy": "auroc", "pneumonia": "auroc"}
 MASKS = "lesion_segmentation"
@@ -43,6 +46,7 @@ BASELINES = (
     "cyclic",
 )
 TUNED = {"fedavgm": "fedavgm@momentum=0.3,server_rate=1", "fedadam": "fedadam@momentum=0.5,server_rate=0.01"}
+VARIANTS = {**TUNED, "fisher": f"fisher@{GIVEN}"}  # a baseline is the better of the two
 FILM_BASELINES = ("alone", "ensemble", "fedavg", "label_aware", "masks_only", "cyclic")
 COMPLETE = ("fedavg", "label_aware", "ensemble")  # what runs in every cell
 
@@ -71,7 +75,7 @@ def _beats() -> list[Claim]:
             f"beats {other} in lesion segmentation",
             "superior",
             "fed",
-            against=(other, TUNED[other]) if other in TUNED else (other,),
+            against=(other, VARIANTS[other]) if other in VARIANTS else (other,),
             head=MASKS,
             metric=HEADS[MASKS],
         )

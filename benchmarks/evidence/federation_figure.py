@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.evidence.claimed_federation import COMPLETE, HEADS, MASKS, OURS
+from benchmarks.evidence.claimed_federation import COMPLETE, GIVEN, HEADS, MASKS, OURS, TUNED
 from benchmarks.evidence.drawing import Drawing, Rows
 from benchmarks.evidence.federation_tables import ROUND, TRAFFIC, by_seed, gap, rounds_shown
 from benchmarks.evidence.paired import ratio_of_means
@@ -19,15 +19,7 @@ BASE, LONG = "fed", "fed-rounds-20"
 MARKS = "osD^vXP"
 FRAME = (-1.5, 2.0)  # of the gap closed; where the gap is nearly 0, an interval may go on for ever
 SHOWN = (OURS, *COMPLETE)  # side by side
-ABLATED = "fisher_labels"
-WORDS = {
-    "@": ", ",
-    "order=together": "side by side",
-    "federation.coding.bits=4": "4 bits",
-    "server=extrapolated": "longer step",
-    "momentum=0.3,server_rate=1": "tuned",
-    "momentum=0.5,server_rate=0.01": "tuned",
-}
+WORDS = {"order=together": "side by side", "federation.coding.bits=4": "4 bits", "server=extrapolated": "longer step"}
 
 Values = dict[str, dict[str, Any]]
 
@@ -74,7 +66,7 @@ def _prices(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
     """{arm: (MB of a site in a round, mean Dice)}, the best first; without ablations of the precision."""
     found = {}
     for arm in dict.fromkeys(rows["arm"]):
-        if ABLATED in arm:
+        if GIVEN in arm:
             continue
         price = sum(_mean(rows, arm, "bytes", way) for way in TRAFFIC) / 1e6
         if np.isfinite(price):
@@ -83,10 +75,11 @@ def _prices(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
 
 
 def _named(arm: str) -> str:
-    """An arm's label without the words of its settings."""
-    for said, short in WORDS.items():
-        arm = arm.replace(said, short)
-    return arm
+    """An arm's label in words."""
+    name, _, options = arm.partition("@")
+    if arm in TUNED.values():
+        return f"{name}, tuned"
+    return ", ".join([name, *(WORDS.get(option, option) for option in options.split(",") if option)])
 
 
 def _mean(rows: pd.DataFrame, arm: str, head: str, metric: str) -> float:
