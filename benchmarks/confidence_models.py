@@ -43,8 +43,7 @@ class Part:
 
 @cache
 def _config(seed: int) -> Any:
-    changes = [[k, str(v)] for k, v in {**SETTINGS, "federation.seed": seed}.items()]
-    config = learn.changed(Path("params.yaml"), changes)
+    config = learn.changed(Path("params.yaml"), SETTINGS | {"federation.seed": seed})
     return config.model_copy(update={"heads": {name: config.heads[name] for name in HEADS}})
 
 

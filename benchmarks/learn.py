@@ -8,8 +8,9 @@ keeps them), and prepared data can be tested on another split than the reported 
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
@@ -17,7 +18,7 @@ import yaml
 
 from benchmarks.plain import federated
 from mtmed import checkpoint
-from mtmed.config import Config, parse
+from mtmed.config import Config, change, parse
 from mtmed.data import store
 from mtmed.data.identity import PUBLIC
 from mtmed.data.prepare import Private, prepare
@@ -46,21 +47,17 @@ def main(
 ) -> None:
     """Train, test, print."""
     torch.set_num_threads(1)
-    config = changed(params, [text.split("=", 1) for text in set or []])
+    config = changed(params, dict(text.partition("=")[::2] for text in set or []))
     studies, tests = phantoms(config) if prepared is None else _split(config, prepared, on)
     net = _pooled(config, studies) if pooled else _federated(config, studies, restart)
     print(json.dumps({"set": set, "restart": restart, "pooled": pooled, **tested(net, tests)}))
 
 
-def changed(params: Path, changes: list[list[str]]) -> Config:
+def changed(params: Path, changes: Mapping[str, str | float]) -> Config:
     raw = yaml.safe_load(params.read_text())
     raw["split"]["fold"] = FOLD
-    for key, value in changes:
-        section, *rest = key.split(".")
-        at: dict[str, Any] = raw[section]
-        for part in rest[:-1]:
-            at = at[part]
-        at[rest[-1]] = yaml.safe_load(value)
+    for key, value in changes.items():
+        change(raw, key, value)
     return parse(raw, "the changed params.yaml")
 
 

@@ -32,7 +32,7 @@ RESULTS = Path("benchmarks/results/pretraining.csv")
 COLUMNS = ["experiment", "arm", "seed", "head", "metric", "value"]
 ARMS = {"scratch": (0, 10), "equal": (3, 7), "free": (10, 10)}  # rounds of pretraining, and of learning from labels
 ROUNDS, STEPS, BATCH = 10, 100, 8
-SETTINGS = [["image.size", "64"], ["training.steps", str(STEPS)], ["training.batch_size", str(BATCH)]]
+SETTINGS = {"image.size": 64, "training.steps": STEPS, "training.batch_size": BATCH}
 PRIMARY = ("dice", "map", "auroc", "mae")
 
 
@@ -59,7 +59,7 @@ def main(
     """Compute what is missing, and print the table."""
     torch.set_num_threads(1)
     if not table:
-        config = changed(Path("params.yaml"), [*SETTINGS, ["model.encoder", encoder]])
+        config = changed(Path("params.yaml"), SETTINGS | {"model.encoder": encoder})
         training, tests = phantoms(config)
         for seed, share, arm in product(range(seeds), (10, 100), ARMS):
             row = Row(encoder, share, arm, seed)

@@ -134,6 +134,22 @@ def parse(raw: Any, origin: str = "the configuration") -> Config:
         raise UserError(f"{origin}: {one_line(error, Config)}") from error
 
 
+def change(raw: dict[str, Any], key: str, value: str | float) -> None:
+    """Put a value into a configuration in memory by its dotted key, `training.epochs`; text is read as YAML.
+
+    A key that no configuration has is left to `parse` to find.
+
+    Raises:
+        UserError: the key goes on below a value.
+    """
+    *above, last = key.split(".")
+    for part in above:
+        raw = raw.setdefault(part, {})
+        if not isinstance(raw, dict):
+            raise UserError(f"{key}: expected the key of one value, but {part} is a value itself, {raw!r}")
+    raw[last] = yaml.safe_load(value) if isinstance(value, str) else value
+
+
 def _expect_sections(raw: Any, origin: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise UserError(f"{origin} holds no sections: expected sites, heads, model, training, ...")

@@ -12,11 +12,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.compare import films, phantoms
 from benchmarks.compare.films import Fold
-from mtmed.config import Config, parse
+from mtmed.config import Config, change, parse
 from mtmed.errors import UserError
 from mtmed.types import HeadSpec, Study
 
@@ -60,7 +58,7 @@ class Cell:
         """The configuration with changes by dotted key."""
         raw: dict[str, Any] = films.raw() if self.data == "real" else phantoms.raw(self._phantoms)
         for key, value in changes.items():
-            _set(raw, key.split("."), value)
+            change(raw, key, value)
         return parse(raw, f"the configuration of {self.name}")
 
     def changed(self, models: list[tuple[HeadSpec, ...]]) -> list[tuple[HeadSpec, ...]]:
@@ -104,12 +102,6 @@ def find(name: str) -> Cell:
     if not match:
         raise UserError(f"cell {name!r}: expected phantom, full or real, then -masks-<per cent>, then -tuning")
     return Cell(name, match["data"], int(match["masks"] or 100), bool(match["use"]))
-
-
-def _set(raw: dict[str, Any], keys: list[str], value: str | float) -> None:
-    for key in keys[:-1]:
-        raw = raw.setdefault(key, {})
-    raw[keys[-1]] = yaml.safe_load(value) if isinstance(value, str) else value
 
 
 def _share(key: str) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from mtmed.config import parse
 from mtmed.data import store
@@ -64,9 +65,11 @@ def films(data: Path) -> list[Study]:
 def by_source(data: Path) -> dict[str, list[Study]]:
     """All chest films, prepared at 128 pixels; with one key, so that a patient of two sources has one pseudonym."""
     settings = parse(raw(), str(PARAMS))
-    for site in settings.sites:
-        if not (KEPT / site / "index.json").is_file():
-            prepare(site, settings, data, KEPT / site, Private(PUBLIC, KEPT / "private" / site), processes=0)
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with FileLock(KEPT / "lock"):  # runs side by side: the first one prepares
+        for site in settings.sites:
+            if not (KEPT / site / "index.json").is_file():
+                prepare(site, settings, data, KEPT / site, Private(PUBLIC, KEPT / "private" / site), processes=0)
     return {site: [*map(in_memory, store.read(KEPT / site))] for site in sorted(settings.sites)}
 
 

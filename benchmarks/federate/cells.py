@@ -9,13 +9,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.compare.cells import SEEDS
 from benchmarks.federate import hospitals, sources
 from benchmarks.federate.attacks import ATTACKER, Train, flipped, scaled
 from benchmarks.federate.hospitals import Sites
-from mtmed.config import Config, parse
+from mtmed.config import Config, change, parse
 from mtmed.errors import unknown
 from mtmed.types import Study
 from tasks.train_site import train_site
@@ -69,7 +67,7 @@ class Cell:
         raw["federation"] |= {"seed": int(seed.replace(".", "")), "rounds": self.rounds}
         raw["training"] |= {"epochs": self.epochs, "steps": self.steps, "batch_size": 8, "warmup_rounds": 0.25}
         for key, value in changes.items():
-            _set(raw, key.split("."), value)
+            change(raw, key, value)
         return parse(raw, f"the configuration of {self.name}")
 
     def sites(self, config: Config, seed: str, folder: Path | None) -> tuple[Sites, Sites]:
@@ -131,9 +129,3 @@ def find(name: str) -> Cell:
     if base not in CELLS:
         raise unknown("cell", base, CELLS)
     return replace(CELLS[base], name=name)
-
-
-def _set(raw: dict[str, Any], keys: list[str], value: str) -> None:
-    for key in keys[:-1]:
-        raw = raw.setdefault(key, {})
-    raw[keys[-1]] = yaml.safe_load(value)

@@ -49,18 +49,12 @@ def _lay_out(folder: Path, data: Path, changes: dict[str, Any]) -> None:
     copyfile(HERE / "dvc.yaml", folder / "dvc.yaml")
     params = yaml.safe_load((HERE / "params.yaml").read_text())
     for key, value in changes.items():
-        _set(params, key.split("."), value)
+        config.change(params, key, value)
     config.parse(params, "the changed params.yaml")
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for link, target in ((folder / "data" / "raw", data), (folder / "weights", HERE.parents[1] / "weights")):
         link.unlink(missing_ok=True)
         link.symlink_to(target, target_is_directory=True)
-
-
-def _set(params: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        params = params.setdefault(key, {})
-    params[keys[-1]] = value
 
 
 def main(
@@ -69,17 +63,12 @@ def main(
     set: Annotated[list[str] | None, typer.Option(help="key=value of params.yaml, repeatable")] = None,
 ) -> None:
     """Federate, evaluate and report one fold; prints where the global model lies."""
-    changes = {"split.fold": fold, **dict(_change(text) for text in set or [])}
+    changes = {"split.fold": fold, **dict(text.partition("=")[::2] for text in set or [])}
     name = "-".join([f"fold-{fold}", *(text.replace("=", "-").replace(".", "-") for text in set or [])])
     with one_line():
         folder = run(data, changes, name)
     print(f"global model: {folder / 'models/calibrated/global.safetensors'}")
     print(f"report:       {folder / 'reports/index.html'}")
-
-
-def _change(text: str) -> tuple[str, Any]:
-    key, _, value = text.partition("=")
-    return key, yaml.safe_load(value)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from torch import nn
 
-from mtmed.config import load, parse
+from mtmed.config import change, load, parse
 from mtmed.errors import UserError
 from mtmed.heads._reserved import RESERVED
 
@@ -199,6 +199,19 @@ def test_a_good_configuration_is_good():
     assert config.architecture.heads == (config.heads["masks"],)
     assert config.architecture.image_size == 64
     assert parse(config.model_dump(mode="json")) == config, "as it travels in a job"
+
+
+def test_a_value_is_changed_by_its_dotted_key():
+    raw = deepcopy(GOOD)
+    change(raw, "training.epochs", "3")
+    change(raw, "strategies.fedavg.server", "plain")
+    assert parse(raw).training.epochs == 3
+    assert raw["strategies"] == {"bayes": {}, "fedavg": {"server": "plain"}}
+    with pytest.raises(UserError, match=r"training.epochs.x: .* epochs is a value itself, 3"):
+        change(raw, "training.epochs.x", 1)
+    change(raw, "traning.epochs", 3)
+    with pytest.raises(UserError, match="traning"):
+        parse(raw)
 
 
 def test_a_configuration_is_frozen():
