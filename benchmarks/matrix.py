@@ -79,6 +79,7 @@ PLAN = (
         _strategies(f"fed-fifth-{kind}", *AVERAGES, "median", "trimmed_mean", "fisher", "bayes", claimed.TOGETHER)
         for kind in ("honest", "flipped", "forged")
     ),
+    _strategies("fed-full", *USUAL, "fedexp"),
     _models("full", "multitask", "single", "convolutional", "smp-unet"),
 )
 

@@ -21,6 +21,7 @@ from tasks.train_site import train_site
 TUNING = "-tuning"
 REPORTED = [str(s) for s in range(20, 30)]  # 0 to 9 were seen when `bayes` still merged in its last rounds
 TUNING_SEEDS = ["100", "101", "102"]
+FULL_SEEDS = ["30", "31", "32"]
 FORGED = 10.0
 
 
@@ -31,6 +32,7 @@ class Cell:
     Attributes:
         films: whether its sites are the sources of real films, and not synthetic hospitals.
         patients: training patients of each hospital.
+        pixels: of an image after preparation; None: as params.yaml says.
         copies: sites of each hospital.
         complete: whether all hospitals have all labels.
         epochs: local passes in a round.
@@ -44,6 +46,7 @@ class Cell:
     name: str
     films: bool = False
     patients: int = 12
+    pixels: int | None = None
     copies: int = 1
     complete: bool = False
     rounds: int = 5
@@ -59,13 +62,16 @@ class Cell:
         tuning = self.name.endswith(TUNING)
         if self.films:
             return SEEDS[f"real{TUNING if tuning else ''}"]
-        return TUNING_SEEDS if tuning else REPORTED
+        if tuning:
+            return TUNING_SEEDS
+        return FULL_SEEDS if self.pixels else REPORTED
 
     def config(self, changes: Mapping[str, Any], seed: str) -> Config:
         """The configuration of a run, with changes by dotted key."""
         raw = sources.raw() if self.films else hospitals.raw(self.patients, self.copies, bool(self.fifth))
         raw["federation"] |= {"seed": int(seed.replace(".", "")), "rounds": self.rounds}
         raw["training"] |= {"epochs": self.epochs, "steps": self.steps, "batch_size": 8, "warmup_rounds": 0.25}
+        raw["image"]["size"] = self.pixels or raw["image"]["size"]
         for key, value in changes.items():
             change(raw, key, value)
         return parse(raw, f"the configuration of {self.name}")
@@ -114,6 +120,7 @@ CELLS = {
         replace(BASE, name="fed-sites-16", copies=4),
         *(replace(BASE, name=f"fed-fifth-{kind}", fifth=kind) for kind in ("honest", "flipped", "forged")),
         replace(BASE, name="fed-apart", apart=True, rounds=6, shown=(1, 2, 4)),
+        replace(BASE, name="fed-full", patients=24, pixels=192),
         Cell("fed-films", films=True, steps=32),
     )
 }

@@ -51,6 +51,8 @@ def test_every_cell_changes_the_base():
         assert found.training.epochs == cell.epochs
     assert not set(cells.find("fed").seeds) & set(cells.find("fed-tuning").seeds)
     assert cells.find("fed-labels-tuning").complete
+    assert cells.find("fed-full").config({}, "30").image.size == 2 * cells.find("fed").config({}, "20").image.size
+    assert not set(cells.find("fed-full").seeds) & {*cells.find("fed").seeds, *cells.find("fed-tuning").seeds}
     with pytest.raises(UserError, match=r"unknown cell 'fedd': .*did you mean 'fed'"):
         cells.find("fedd")
 
