@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from mtmed import checkpoint
-from mtmed.aggregation.incoming import Gate
+from mtmed.aggregation.incoming import Gate, nothing_left
 from mtmed.config import Config
 from mtmed.errors import UserError
 from mtmed.types import GlobalModel, SiteUpdate
@@ -41,8 +41,7 @@ def aggregate(config: Config, exchange: Exchange, run: str, model: str, updates:
     with ExitStack() as files:
         sites, unreadable = _open(exchange, updates, files)
         if not sites:
-            whose, why = next(iter(unreadable.items()))
-            raise UserError(f"round {before.round}: all updates are refused; that of site {whose!r}: {why}")
+            raise nothing_left(before.round, unreadable)
         merged = config.strategy.aggregate(before, sites, kinds, remembered, gate, architecture)
     refused = unreadable | merged.refused
     for site, why in refused.items():

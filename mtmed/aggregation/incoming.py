@@ -56,12 +56,17 @@ def admitted(model: GlobalModel, updates: Iterable[SiteUpdate], gate: Gate) -> t
             sound[update.site] = _look(model, update)
         except UserError as error:
             refused[update.site] = str(error)
-    came = {
-        u.site for u in found if u.round == 0 and "start" in u.lineage
-    }  # from models of their own: no move to measure
+    # what came from a model of its own has no move to measure
+    came = {u.site for u in found if u.round == 0 and "start" in u.lineage}
     refused |= _far_out({s: look.length for s, look in sound.items() if s not in came}, gate.move, *WENT)
     refused |= _far_out({s: look.confidence for s, look in sound.items()}, gate.precision, *CLAIMS)
     return [u for u in found if u.site not in refused], refused
+
+
+def nothing_left(round: int, refused: Mapping[str, str]) -> UserError:
+    """The error for a round of which every update is refused, {site: why}."""
+    site, why = next(iter(refused.items()))
+    return UserError(f"round {round}: all updates are refused; that of site {site!r}: {why}")
 
 
 class Hops:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mtmed.aggregation.alignments._base import Alignment
-from mtmed.aggregation.incoming import Gate, admitted
+from mtmed.aggregation.incoming import Gate, admitted, nothing_left
 from mtmed.aggregation.merges._base import Merge, Moved
 from mtmed.aggregation.orders._base import Order
 from mtmed.aggregation.personal._base import Personal
@@ -136,8 +136,7 @@ class Strategy:
         """
         sites, refused = self._aligned(model, updates, gate, architecture)
         if not sites:
-            site, why = next(iter(refused.items()))
-            raise UserError(f"round {model.round}: all updates are refused; that of site {site!r}: {why}")
+            raise nothing_left(model.round, refused)
         table = Table(sites, kinds or {})
         moved = {name: self._moved(name, start.flatten().float(), table) for name, start in model.mean.items()}
         mean, remembered = self._stepped(model, moved, state or {})
