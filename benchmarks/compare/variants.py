@@ -10,13 +10,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 
 from mtmed.heads import detection, segmentation
 from mtmed.heads._base import over_labelled
-from mtmed.models.mtmedformer import Residual
 from mtmed.models.multitask import MultiTask
 from mtmed.types import Target
 
@@ -58,16 +56,6 @@ def uncertainty(net: MultiTask) -> None:
 
 def _weighed(decoder: Any, losses: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda *arguments: torch.exp(-decoder.log_variance) * losses(*arguments) + decoder.log_variance
-
-
-def identity(net: MultiTask) -> None:
-    """Encoder: residual blocks start as their shortcuts (Goyal et al. 2017, section 5.1), transformer blocks too."""
-    for module in net.encoder.modules():
-        if isinstance(module, Residual):
-            nn.init.zeros_(module.second[1].weight)
-        if isinstance(module, Block):
-            nn.init.zeros_(module.attn.proj.weight)
-            nn.init.zeros_(module.mlp.fc2.weight)
 
 
 def shuffle(net: MultiTask) -> None:
@@ -132,5 +120,5 @@ def _of_kind(net: MultiTask, kind: str) -> list[Any]:
 
 
 VARIANTS: dict[str, Callable[[MultiTask], None]] = {
-    f.__name__: f for f in (focal, asymmetric, uncertainty, shuffle, attention, consistent, identity)
+    f.__name__: f for f in (focal, asymmetric, uncertainty, shuffle, attention, consistent)
 }

@@ -9,7 +9,7 @@ of different scanners; standardised kernels (Qiao et al. 2019) then make up for 
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from timm.layers import GroupNorm, StdConv2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -18,16 +18,23 @@ from torch import Tensor, nn
 
 STEM = 4  # pixels each way of a place of the finest map
 HEAD = 32  # channels of an attention head
+TINY: dict[str, Any] = {"channels": (32, 64, 128, 192), "depths": (2, 2, 3, 1)}
 norm = partial(GroupNorm, num_groups=8)
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a shortcut (He et al. 2016)."""
+    """Two convolutions beside a shortcut (He et al. 2016).
 
-    def __init__(self, before: int, channels: int, stride: int) -> None:
+    Args:
+        zero: whether it starts as its shortcut (Goyal et al. 2017, section 5.1).
+    """
+
+    def __init__(self, before: int, channels: int, stride: int, zero: bool = False) -> None:
         super().__init__()
         self.first = nn.Sequential(_convolution(before, channels, 3, stride), nn.ReLU())
         self.second = _convolution(channels, channels, 3)
+        if zero:
+            nn.init.zeros_(cast(Any, self.second[1]).weight)
         self.shortcut = nn.Sequential()
         if before != channels:
             self.shortcut.extend([nn.AvgPool2d(stride, ceil_mode=True), _convolution(before, channels, 1)])
@@ -63,9 +70,17 @@ class MTMedFormer(nn.Module):
     Args:
         channels: of each stage, a multiple of 32.
         depths: residual blocks of the first two stages, transformer blocks of the others.
+        zero_init_last: whether residual blocks start as their shortcuts.
     """
 
-    def __init__(self, channels: Sequence[int], depths: Sequence[int], in_chans: int = 3, **_: Any) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        depths: Sequence[int],
+        in_chans: int = 3,
+        zero_init_last: bool = False,
+        **_: Any,
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             _convolution(in_chans, channels[0] // 2, 3, stride=2),
@@ -75,8 +90,8 @@ class MTMedFormer(nn.Module):
         )
         one, two, three, four = channels
         self.stages = nn.Sequential(
-            _residuals(one, one, depths[0]),
-            _residuals(one, two, depths[1]),
+            _residuals(one, one, depths[0], zero_init_last),
+            _residuals(one, two, depths[1], zero_init_last),
             Transformer(two, three, depths[2]),
             Transformer(three, four, depths[3]),
         )
@@ -89,15 +104,22 @@ class MTMedFormer(nn.Module):
         return self.stages(self.stem(images))
 
 
+# timm reads it
 default_cfgs = generate_default_cfgs(
-    {"mtmedformer_tiny": {"first_conv": "stem.0.0", "num_classes": 0}}
-)  # timm reads it
+    {name: {"first_conv": "stem.0.0", "num_classes": 0} for name in ("mtmedformer_tiny", "mtmedformer_tiny_zero")}
+)
 
 
 @register_model
 def mtmedformer_tiny(pretrained: bool = False, **options: Any) -> nn.Module:
     """1.5 million parameters, for images of about 100 pixels and a few cores."""
-    return _built("mtmedformer_tiny", pretrained, channels=(32, 64, 128, 192), depths=(2, 2, 3, 1), **options)
+    return _built("mtmedformer_tiny", pretrained, **TINY, **options)
+
+
+@register_model
+def mtmedformer_tiny_zero(pretrained: bool = False, **options: Any) -> nn.Module:
+    """The same network from another start: its residual blocks are their shortcuts (docs/decisions/0025)."""
+    return _built("mtmedformer_tiny_zero", pretrained, zero_init_last=True, **TINY, **options)
 
 
 def _built(name: str, pretrained: bool, **options: Any) -> nn.Module:
@@ -106,10 +128,10 @@ def _built(name: str, pretrained: bool, **options: Any) -> nn.Module:
     return net
 
 
-def _residuals(before: int, channels: int, depth: int) -> nn.Sequential:
+def _residuals(before: int, channels: int, depth: int, zero: bool) -> nn.Sequential:
     """Residual blocks; the first halves the map where the channels change."""
-    first = Residual(before, channels, 1 if before == channels else 2)
-    return nn.Sequential(first, *(Residual(channels, channels, 1) for _ in range(1, depth)))
+    first = Residual(before, channels, 1 if before == channels else 2, zero)
+    return nn.Sequential(first, *(Residual(channels, channels, 1, zero) for _ in range(1, depth)))
 
 
 def _convolution(before: int, channels: int, width: int, stride: int = 1) -> nn.Sequential:

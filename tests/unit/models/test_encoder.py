@@ -16,6 +16,7 @@ WIDTHS = {
     "resnet18": [32, 16, 8, 4, 2],
     "edgenext_xx_small": [16, 8, 4, 2],
     "mtmedformer_tiny": [16, 8, 4, 2],
+    "mtmedformer_tiny_zero": [16, 8, 4, 2],
 }
 
 

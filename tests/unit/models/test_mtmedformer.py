@@ -5,15 +5,20 @@ import timm
 import torch
 
 from mtmed.models import encoder
+from mtmed.models.mtmedformer import Residual
 
 NAME, SIZE = "mtmedformer_tiny", 96
 
 
 @pytest.fixture(scope="module")
 def net():
+    return built(NAME)
+
+
+def built(name):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return encoder.build(NAME, SIZE).eval()
+        return encoder.build(name, SIZE).eval()
 
 
 def noise(*shape):
@@ -46,3 +51,14 @@ def test_it_tells_places_apart(net):
 def test_timm_knows_it():
     assert timm.is_model(NAME)
     assert timm.create_model(NAME)(noise(1, 3, 64, 64)).shape == (1, 192, 2, 2)
+
+
+def test_the_other_start_is_the_same_network_whose_residual_blocks_are_their_shortcuts(net):
+    still = built(f"{NAME}_zero")
+    pairs = zip(net.state_dict().items(), still.state_dict().items(), strict=True)
+    differing = {name for (name, usual), (_, value) in pairs if not torch.equal(usual, value)}
+    blocks = {name: m for name, m in still.named_modules() if isinstance(m, Residual)}
+    assert differing == {f"{name}.second.1.weight" for name in blocks}
+    for block in blocks.values():
+        x = noise(1, block.first[0][0].in_channels, 8, 8)
+        assert torch.equal(block(x), block.shortcut(x).relu())
