@@ -30,7 +30,7 @@ SIDE, PENALTIES, FOLDS = 8, np.logspace(-4, 1, 11), 5
 def main(
     cell: str, data: Annotated[Path | None, typer.Option(help="the folder of manifests of real films")] = None
 ) -> None:
-    """Print AUROC of every head of one class, by seed or fold."""
+    """Print AUROC of the first class of every head of classes: mean and deviation, and by seed or fold."""
     found = cells.find(cell)
     heads = [h.name for h in found.config({}).heads.values() if h.kind == "classification"]
     scores: dict[str, list[float]] = {head: [] for head in heads}

@@ -118,7 +118,7 @@ def mtmedformer_tiny(pretrained: bool = False, **options: Any) -> nn.Module:
 
 @register_model
 def mtmedformer_tiny_zero(pretrained: bool = False, **options: Any) -> nn.Module:
-    """The same network from another start: its residual blocks are their shortcuts (docs/decisions/0025)."""
+    """The same network from another start: its residual blocks start as their shortcuts (docs/decisions/0025)."""
     return _built("mtmedformer_tiny_zero", pretrained, zero_init_last=True, **TINY, **options)
 
 
